@@ -1,0 +1,1 @@
+"""What a hand is: conventions, the `Hands` array type, the skinned model."""

@@ -1,0 +1,120 @@
+"""`Hands`: the one array type that goes from the runtime to messages, drawings and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+
+import numpy as np
+
+from handmesh_ros.hand.conventions import LEFT, RIGHT
+
+
+class ScaleSource(IntEnum):
+    """Where the metric size of a hand, and with it its distance, comes from."""
+
+    ASSUMED = 0
+    CALIBRATED = 1
+    DEPTH = 2
+
+
+@dataclass(frozen=True)
+class Hands:
+    """N hands of one image as parallel arrays, best score first.
+
+    Attributes:
+        score: (N,) float32 in [0, 1], confidence that this is a hand.
+        right_probability: (N,) float32 in [0, 1], P(right hand).
+        box: (N, 4) float32 x0, y0, x1, y1, pixels of the source image; may reach beyond it.
+        keypoints_2d: (N, 21, 2) float32, pixels of the source image.
+        joints: (N, 21, 3) float32, metres, camera optical frame.
+        vertices: (N, V, 3) float32, metres, camera optical frame.
+        rotations: (N, 16, 3, 3) float32; the wrist's in the camera frame, the others relative to
+            the parent joint, model joint order.
+        shape: (N, B) float32 shape coefficients of the hand model.
+        translation: (N, 3) float32, wrist in the camera optical frame, metres.
+        colors: (N, V, 3) float32 in [0, 1], sRGB, per vertex.
+        scale_source: (N,) uint8, values of `ScaleSource`.
+
+    Raises:
+        ValueError: a field does not have its shape.
+    """
+
+    score: np.ndarray
+    right_probability: np.ndarray
+    box: np.ndarray
+    keypoints_2d: np.ndarray
+    joints: np.ndarray
+    vertices: np.ndarray
+    rotations: np.ndarray
+    shape: np.ndarray
+    translation: np.ndarray
+    colors: np.ndarray
+    scale_source: np.ndarray
+
+    def __post_init__(self) -> None:
+        count, vertex_count = len(self.score), self.vertices.shape[1]
+        expected = {
+            "score": (count,),
+            "right_probability": (count,),
+            "box": (count, 4),
+            "keypoints_2d": (count, 21, 2),
+            "joints": (count, 21, 3),
+            "vertices": (count, vertex_count, 3),
+            "rotations": (count, 16, 3, 3),
+            "shape": (count, self.shape.shape[-1]),
+            "translation": (count, 3),
+            "colors": (count, vertex_count, 3),
+            "scale_source": (count,),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"Hands.{name} has shape {getattr(self, name).shape}, expected {shape}"
+                )
+
+    @classmethod
+    def empty(cls, vertex_count: int = 778, shape_count: int = 10) -> Hands:
+        """Return no hands, with fields of the right shapes."""
+        return cls(
+            score=np.zeros(0, np.float32),
+            right_probability=np.zeros(0, np.float32),
+            box=np.zeros((0, 4), np.float32),
+            keypoints_2d=np.zeros((0, 21, 2), np.float32),
+            joints=np.zeros((0, 21, 3), np.float32),
+            vertices=np.zeros((0, vertex_count, 3), np.float32),
+            rotations=np.zeros((0, 16, 3, 3), np.float32),
+            shape=np.zeros((0, shape_count), np.float32),
+            translation=np.zeros((0, 3), np.float32),
+            colors=np.zeros((0, vertex_count, 3), np.float32),
+            scale_source=np.zeros(0, np.uint8),
+        )
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __getitem__(self, index: int | slice | np.ndarray | list[int]) -> Hands:
+        """Return the chosen hands; an integer keeps the leading axis, so that N is 1."""
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"hand {index} of {len(self)}")
+            index = [int(index)]
+        return Hands(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def __iter__(self) -> Iterator[Hands]:
+        return (self[i] for i in range(len(self)))
+
+    def replace(self, **changes: np.ndarray) -> Hands:
+        """Return a copy with some fields replaced."""
+        return replace(self, **changes)
+
+    @property
+    def handedness(self) -> np.ndarray:
+        """(N,) uint8, LEFT or RIGHT, the likelier side."""
+        return np.where(self.right_probability >= 0.5, RIGHT, LEFT).astype(np.uint8)
+
+    @property
+    def handedness_score(self) -> np.ndarray:
+        """(N,) float32 in [0.5, 1], probability of the side given by `handedness`."""
+        return np.maximum(self.right_probability, 1.0 - self.right_probability)
