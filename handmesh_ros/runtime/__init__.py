@@ -1,0 +1,1 @@
+"""From image to `Hands`: letterbox, exported graph on one of the backends, decoding."""

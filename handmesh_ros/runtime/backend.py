@@ -1,0 +1,160 @@
+"""What runs the graph: one small protocol, one module per runtime library."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.conventions import KEYPOINT_NAMES, MODEL_JOINT_NAMES
+from handmesh_ros.runtime.sidecar import Sidecar
+
+logger = logging.getLogger(__name__)
+
+BACKEND_NAMES = ("onnxruntime", "torch")
+"""What `open_backend` accepts besides "auto"."""
+
+SHAPE_COUNT = 10
+
+
+class Backend(Protocol):
+    """Runs one graph.
+
+    Attributes:
+        name: what runs it and where, for people, such as "ONNX Runtime 1.20 on CPU, 2 threads".
+        sidecar: the description of the graph.
+    """
+
+    name: str
+    sidecar: Sidecar
+
+    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+        """Run the graph once.
+
+        Args:
+            image: [1, H, W, 3] uint8 RGB, letterboxed; not kept and not changed.
+            intrinsics: [1, 4] float32 fx, fy, cx, cy in pixels of `image`.
+
+        Returns:
+            The outputs by name, as `output_shapes` says, float32.
+        """
+
+    def close(self) -> None:
+        """Free the memory of the graph; the backend cannot be used afterwards."""
+
+
+def open_backend(
+    path: str | Path, backend: str = "auto", *, threads: int | None = None
+) -> Backend:
+    """Load a graph.
+
+    Args:
+        path: an exported graph NAME.onnx with its sidecar NAME.json beside it, or a training
+            checkpoint NAME.ckpt.
+        backend: "auto", "onnxruntime" or "torch". "auto" takes ONNX Runtime for a graph and
+            torch for a checkpoint, and logs what it took.
+        threads: CPU threads inside one run; None lets the backend choose.
+
+    Raises:
+        HandmeshError: the file is missing, damaged or does not fit this version or the backend,
+            or the backend is unknown or not installed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HandmeshError(
+            f"There is no model at {path}: give the path of an exported .onnx file or a .ckpt."
+        )
+    is_checkpoint = path.suffix == ".ckpt"
+    chosen = backend
+    if backend == "auto":
+        chosen = "torch" if is_checkpoint else "onnxruntime"
+    if chosen not in BACKEND_NAMES:
+        raise HandmeshError(
+            f"There is no backend {backend!r}: choose auto, {' or '.join(BACKEND_NAMES)}."
+        )
+    if is_checkpoint != (chosen == "torch"):
+        raise HandmeshError(
+            f"The backend {chosen} cannot load {path.name}: ONNX Runtime runs exported .onnx "
+            f"files, torch runs .ckpt training checkpoints."
+        )
+    if importlib.util.find_spec(chosen) is None:
+        extra = "'handmesh_ros[train]'" if chosen == "torch" else "onnxruntime"
+        raise HandmeshError(
+            f"The backend {chosen} needs the package {chosen}, which is not installed: "
+            f"pip install {extra}."
+        )
+    opened: Backend
+    if chosen == "torch":
+        from handmesh_ros.runtime.torch_backend import TorchBackend
+
+        opened = TorchBackend(path, threads=threads)
+    else:
+        from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
+
+        opened = OnnxRuntimeBackend(path, threads=threads)
+    logger.info("%s runs on %s", path.name, opened.name)
+    return opened
+
+
+def output_shapes(sidecar: Sidecar) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every output of the graph that `sidecar` describes."""
+    slots, vertices = sidecar.max_hands, sidecar.hand_model.vertices
+    keypoints = len(KEYPOINT_NAMES)
+    return {
+        "score": (slots,),
+        "handedness": (slots,),
+        "centre": (slots, 2),
+        "box": (slots, 4),
+        "joints_2d": (slots, keypoints, 2),
+        "joints": (slots, keypoints, 3),
+        "vertices": (slots, vertices, 3),
+        "rotations": (slots, len(MODEL_JOINT_NAMES), 3, 3),
+        "shape": (slots, SHAPE_COUNT),
+        "translation": (slots, 3),
+        "colors": (slots, vertices, 3),
+    }
+
+
+def check_interface(
+    path: Path,
+    sidecar: Sidecar,
+    inputs: dict[str, tuple[int | str | None, ...]],
+    outputs: dict[str, tuple[int | str | None, ...]],
+) -> None:
+    """Check a graph's inputs and outputs (name → shape) against its sidecar.
+
+    Dimensions that the graph leaves open (None or a name) pass.
+
+    Raises:
+        HandmeshError: an input or output is missing or has another shape.
+    """
+    height, width = sidecar.input_size
+    expected_inputs = {"image": (1, height, width, 3), "intrinsics": (1, 4)}
+    for kind, found, expected in (
+        ("input", inputs, expected_inputs),
+        ("output", outputs, output_shapes(sidecar)),
+    ):
+        for name, shape in expected.items():
+            if name not in found or not _matches(found[name], shape):
+                state = f"shape {list(found[name])}" if name in found else "no such tensor"
+                raise HandmeshError(
+                    f"The {kind} `{name}` of {path} should have shape {list(shape)} but has "
+                    f"{state}: export the model again with `handmesh export`."
+                )
+        if kind == "input" and set(found) != set(expected):
+            raise HandmeshError(
+                f"{path} wants the inputs {sorted(found)}, the runtime gives "
+                f"{sorted(expected)}: export the model again with `handmesh export`."
+            )
+
+
+def _matches(found: tuple[int | str | None, ...], expected: tuple[int, ...]) -> bool:
+    return len(found) == len(expected) and all(
+        length == wanted
+        for length, wanted in zip(found, expected, strict=True)
+        if isinstance(length, int)
+    )

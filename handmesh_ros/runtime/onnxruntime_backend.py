@@ -1,0 +1,88 @@
+"""ONNX Runtime: the default backend, on the CPU or, where its CUDA provider loads, on the GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.runtime.backend import check_interface, output_shapes
+from handmesh_ros.runtime.sidecar import Sidecar
+
+_ERRORS_ONLY = 3
+_PROVIDERS = {"CUDAExecutionProvider": "CUDA", "CPUExecutionProvider": "CPU"}
+
+
+class OnnxRuntimeBackend:
+    """Runs an exported graph with ONNX Runtime.
+
+    Args:
+        path: NAME.onnx; its sidecar NAME.json lies beside it.
+        threads: CPU threads inside one run; None lets ONNX Runtime take one per physical core.
+
+    Raises:
+        HandmeshError: the file is damaged or not the one that its sidecar describes.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+        path = Path(path)
+        self.sidecar = Sidecar.read(path.with_suffix(".json"))
+        graph = _read(path)
+        self.sidecar.check_graph(graph, path)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graph, sess_options=_session_options(threads), providers=_providers()
+            )
+        except Exception as error:  # ONNX Runtime's exceptions share no base class but this one.
+            reason = str(error).splitlines()[0]
+            raise HandmeshError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot load {path} ({reason}): the file "
+                f"is damaged or needs a newer onnxruntime."
+            ) from error
+        check_interface(
+            path,
+            self.sidecar,
+            {tensor.name: tuple(tensor.shape) for tensor in self._session.get_inputs()},
+            {tensor.name: tuple(tensor.shape) for tensor in self._session.get_outputs()},
+        )
+        self._output_names = list(output_shapes(self.sidecar))
+        device = _PROVIDERS[self._session.get_providers()[0]]
+        count = f", {threads} thread{'s' * (threads > 1)}" if threads else ""
+        self.name = f"ONNX Runtime {onnxruntime.__version__} on {device}{count}"
+
+    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+        """Run the graph once; see `Backend`."""
+        outputs = self._session.run(self._output_names, {"image": image, "intrinsics": intrinsics})
+        return dict(zip(self._output_names, outputs, strict=True))
+
+    def close(self) -> None:
+        """Free the session."""
+        del self._session
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HandmeshError(
+            f"Cannot read the model {path} ({error.strerror}): check the path and its rights."
+        ) from error
+
+
+def _providers() -> list[str]:
+    available = onnxruntime.get_available_providers()
+    return [provider for provider in _PROVIDERS if provider in available]
+
+
+def _session_options(threads: int | None) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.inter_op_num_threads = 1
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # Threads that spin between two frames take the cores from the camera and the subscribers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return options
