@@ -1,0 +1,35 @@
+# Everything runs in .venv and .colcon, which scripts/bootstrap.py makes and keeps up to date.
+# On a machine that has ROS 2 use colcon and ros2 launch instead: see README.md.
+
+PYTHON ?= python3
+SOURCE ?=
+SECONDS ?= 12
+PYTEST ?=
+
+ROS = . .colcon/env.sh &&
+BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint params clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
+
+demo:  ## camera, detector and listener over real DDS; SOURCE=<photo|folder|video|/dev/videoN>
+	$(BOOTSTRAP)
+	@$(ROS) exec python -m examples.demo --source "$(SOURCE)" --seconds $(SECONDS)
+
+test:  ## the whole test suite; PYTEST="-k word" for a part of it
+	$(BOOTSTRAP) --tests
+	@$(ROS) exec python -m pytest $(PYTEST)
+
+lint:  ## ruff and mypy
+	$(BOOTSTRAP) --tests
+	@$(ROS) ruff check . && ruff format --check . && mypy
+
+params:  ## write config/detect.yaml and docs/parameters.md from the parameter schema
+	$(BOOTSTRAP)
+	@$(ROS) python scripts/write_parameters.py
+
+clean:  ## remove everything that make made
+	rm -rf .venv .colcon out *.egg-info
