@@ -1,0 +1,1 @@
+"""Training data: labelled photographs, composites of cut-out hands, augmentation, batches."""

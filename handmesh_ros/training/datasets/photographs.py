@@ -1,0 +1,190 @@
+"""Labelled photographs: a folder of images and the 2D keypoints of their hands.
+
+A set is a folder with `labels.json` and `images/`. The file maps an image's path below `images/`
+to one hand or to a list of hands, each `{"keypoints": 21 × [x, y] in pixels, "handedness": "left"
+or "right"}` in the keypoint order of `hand/conventions.py`. The side is the anatomical one as the
+hand is seen in the image; a mirrored selfie counts as what it looks like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.conventions import SIDES
+from handmesh_ros.training.datasets.sample import Sample
+
+Split = Literal["train", "val", "all"]
+
+VALIDATION_PERCENT = 10
+_BURST = 20
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph and its labels.
+
+    Attributes:
+        path: the image file.
+        keypoints: (N, 21, 2) float32, pixels.
+        is_right: (N,) bool.
+        source_set: name of the folder it belongs to.
+        name: its path below `images/`, as in `labels.json`.
+    """
+
+    path: Path
+    keypoints: np.ndarray
+    is_right: np.ndarray
+    source_set: str
+    name: str
+
+    def read(self) -> Sample:
+        """Return the photograph as a sample with 2D labels.
+
+        Raises:
+            HandmeshError: the image cannot be read.
+        """
+        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise HandmeshError(
+                f"The image {self.path} cannot be read; replace it or remove it from labels.json."
+            )
+        return Sample.from_keypoints(
+            cv2.cvtColor(image, cv2.COLOR_BGR2RGB),
+            self.keypoints,
+            self.is_right,
+            source=f"{self.source_set}/{self.name}",
+        )
+
+
+def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograph]:
+    """Return the photographs of one set, sorted by name.
+
+    Images that are missing and labels without 21 keypoints or without a side are left out, and one
+    sentence in the log says how many.
+
+    Args:
+        folder: a set: `labels.json` and `images/`.
+        split: "train", "val" or "all", decided by `is_validation`.
+
+    Raises:
+        HandmeshError: there is no readable `labels.json`, or nothing usable is in it.
+    """
+    folder = Path(folder)
+    try:
+        labels = json.loads((folder / "labels.json").read_text())
+    except (OSError, ValueError) as problem:
+        raise HandmeshError(
+            f"The folder {folder} has no readable labels.json ({problem}); give a folder that "
+            "holds labels.json and images/."
+        ) from problem
+    photographs, left_out = [], Counter[str]()
+    for name, entry in sorted(labels.items()):
+        if split != "all" and is_validation(folder.name, name) != (split == "val"):
+            continue
+        path = folder / "images" / name
+        hands = [hand for hand in _as_list(entry) if _is_usable(hand)]
+        if not path.is_file():
+            left_out["without an image"] += 1
+        elif not hands or len(hands) < len(_as_list(entry)):
+            left_out["without a usable label for every hand"] += 1
+        else:
+            photographs.append(_photograph(path, hands, folder.name, name))
+    if left_out:
+        what = " and ".join(f"{count} {reason}" for reason, count in left_out.items())
+        _log.warning("Left out of %s: %s.", folder, what)
+    if not photographs:
+        raise HandmeshError(
+            f"No usable photograph of the split '{split}' is listed in {folder / 'labels.json'}; "
+            "each needs an image, 21 keypoints and a handedness."
+        )
+    return photographs
+
+
+def read_samples(photographs: list[Photograph]) -> Iterator[Sample]:
+    """Yield the photographs as samples; broken images are skipped and counted in the log."""
+    broken = 0
+    for photograph in photographs:
+        try:
+            yield photograph.read()
+        except HandmeshError:
+            broken += 1
+    if broken:
+        _log.warning("Skipped %d of %d images that cannot be read.", broken, len(photographs))
+
+
+def find_sets(folder: str | Path) -> list[Path]:
+    """Return the sets below a folder, sorted: itself or any descendant with a `labels.json`.
+
+    Raises:
+        HandmeshError: there is none.
+    """
+    sets = sorted(path.parent for path in Path(folder).rglob("labels.json"))
+    if not sets:
+        raise HandmeshError(f"No labels.json lies in or below {folder}; give a labelled folder.")
+    return sets
+
+
+def is_validation(source_set: str, name: str) -> bool:
+    """Return whether a photograph belongs to the validation split.
+
+    The answer depends on the names only and never changes. Photographs taken in one go fall on the
+    same side, see `source_group`.
+    """
+    digest = hashlib.sha256(f"{source_set}/{source_group(name)}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % 100 < VALIDATION_PERCENT
+
+
+def source_group(name: str) -> str:
+    """Return what a photograph shares with the near-duplicates it must not be separated from.
+
+    Versions of one source (`A11_a`, `A11_b`) share their stem. Numbered shots of a camera
+    (`IMG_1118`, `IMG-20230312-WA0064`, `2_pic00443`) share the burst of 20 they fall in, whatever
+    class folder they were sorted into. Names with a random identifier share what precedes it.
+    """
+    stem = Path(name).stem
+    if version := re.fullmatch(r"(.*\d)_[a-z]", stem):
+        return version.group(1)
+    if unique := re.match(r"(.+?)-[0-9a-f]{8}-[0-9a-f]{4}-", stem):
+        return unique.group(1)
+    if numbered := re.fullmatch(r"(.*?)(\d{3,})", stem):
+        return f"{numbered.group(1)}{int(numbered.group(2)) // _BURST}"
+    return stem
+
+
+def _as_list(entry: Any) -> list[Any]:
+    if entry is None:
+        return []
+    return entry if isinstance(entry, list) else [entry]
+
+
+def _is_usable(hand: Any) -> bool:
+    if not isinstance(hand, dict) or hand.get("handedness") not in SIDES:
+        return False
+    try:
+        keypoints = np.asarray(hand.get("keypoints"), np.float32)
+    except (TypeError, ValueError):
+        return False
+    return keypoints.shape == (21, 2) and bool(np.isfinite(keypoints).all())
+
+
+def _photograph(path: Path, hands: list[Any], source_set: str, name: str) -> Photograph:
+    return Photograph(
+        path=path,
+        keypoints=np.asarray([hand["keypoints"] for hand in hands], np.float32),
+        is_right=np.array([hand["handedness"] == "right" for hand in hands]),
+        source_set=source_set,
+        name=name,
+    )

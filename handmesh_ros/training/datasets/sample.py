@@ -1,0 +1,178 @@
+"""`Sample`: one training image with its hands, as it stands in the shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+ASSUMED_FIELD_OF_VIEW = np.deg2rad(60.0)
+"""Horizontal field of view, radians, of photographs whose camera is not known."""
+
+BOX_GROWTH = 0.15
+"""Growth of the keypoints' box, relative to its longer side, to hold the flesh around them."""
+
+VERTEX_COUNT = 778
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with N hands, arrays as ARCHITECTURE.md lists them under "Training samples".
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) uint8, 0 background, 1..N hands with forearms, 255 occluder; None if unknown.
+        intrinsics: (4,) float32 fx, fy, cx, cy of the image, pixels.
+        is_right: (N,) uint8.
+        keypoints_2d: (N, 21, 2) float32 pixels.
+        keypoints_visible: (N, 21) uint8, inside the image and not occluded.
+        box: (N, 4) float32 x0, y0, x1, y1 pixels, not clipped to the image.
+        visible_fraction: (N,) float32 in [0, 1].
+        has_3d: (N,) uint8; where it is 0 the remaining arrays are zeros.
+        joints: (N, 21, 3) float32 metres, camera frame.
+        rotations: (N, 16, 3, 3) float32, wrist's in the camera frame, others relative.
+        shape: (N, 10) float32.
+        translation: (N, 3) float32 metres, the wrist in the camera frame.
+        colors: (N, 778, 3) uint8 sRGB albedo.
+        hand_intrinsics: (N, 4) float32, the camera each hand is seen by: the image's, except in
+            mosaics of several images. Given as None it becomes the image's.
+        source: where the image comes from.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray | None
+    intrinsics: np.ndarray
+    is_right: np.ndarray
+    keypoints_2d: np.ndarray
+    keypoints_visible: np.ndarray
+    box: np.ndarray
+    visible_fraction: np.ndarray
+    has_3d: np.ndarray
+    joints: np.ndarray
+    rotations: np.ndarray
+    shape: np.ndarray
+    translation: np.ndarray
+    colors: np.ndarray
+    hand_intrinsics: np.ndarray | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.hand_intrinsics is None:
+            tiled = np.tile(np.asarray(self.intrinsics, np.float32), (len(self.is_right), 1))
+            object.__setattr__(self, "hand_intrinsics", tiled)
+
+    def __len__(self) -> int:
+        return len(self.is_right)
+
+    @classmethod
+    def from_keypoints(
+        cls,
+        image: np.ndarray,
+        keypoints: np.ndarray,
+        is_right: np.ndarray,
+        *,
+        keypoints_visible: np.ndarray | None = None,
+        visible_fraction: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+        source: str = "",
+    ) -> Sample:
+        """Return a sample that has 2D labels only, with the assumed camera.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            keypoints: (N, 21, 2) pixels.
+            is_right: (N,) bool.
+            keypoints_visible: (N, 21); None for all that lie inside the image.
+            visible_fraction: (N,); None for the fraction of keypoints inside the image.
+            mask: (H, W) uint8 or None.
+            source: where the image comes from.
+        """
+        height, width = image.shape[:2]
+        count = len(is_right)
+        keypoints = np.asarray(keypoints, np.float32).reshape(count, 21, 2)
+        inside = points_inside(keypoints, (0, 0, width, height))
+        if keypoints_visible is None:
+            keypoints_visible = inside
+        if visible_fraction is None:
+            visible_fraction = inside.mean(axis=1)
+        return cls(
+            image=image,
+            mask=mask,
+            intrinsics=assumed_intrinsics(width, height),
+            is_right=np.asarray(is_right, np.uint8).reshape(count),
+            keypoints_2d=keypoints,
+            keypoints_visible=np.asarray(keypoints_visible).astype(np.uint8),
+            box=box_of_keypoints(keypoints),
+            visible_fraction=np.asarray(visible_fraction, np.float32),
+            has_3d=np.zeros(count, np.uint8),
+            joints=np.zeros((count, 21, 3), np.float32),
+            rotations=np.zeros((count, 16, 3, 3), np.float32),
+            shape=np.zeros((count, 10), np.float32),
+            translation=np.zeros((count, 3), np.float32),
+            colors=np.zeros((count, VERTEX_COUNT, 3), np.uint8),
+            source=source,
+        )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Sample:
+        """Return the sample of a dict as a shard reader gives it; unknown keys are ignored."""
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        known.setdefault("mask", None)
+        known["source"] = str(known.get("source", ""))
+        return cls(**known)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the fields as a dict, as a shard writer takes it."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def select(self, chosen: np.ndarray) -> Sample:
+        """Return the sample with some of its hands; the image and the mask stay as they are.
+
+        Args:
+            chosen: (N,) bool or (K,) indices.
+        """
+        return replace(self, **{name: getattr(self, name)[chosen] for name in PER_HAND_FIELDS})
+
+    def replace(self, **changes: Any) -> Sample:
+        """Return a copy with some fields replaced."""
+        return replace(self, **changes)
+
+
+PER_HAND_FIELDS = (
+    "is_right",
+    "keypoints_2d",
+    "keypoints_visible",
+    "box",
+    "visible_fraction",
+    "has_3d",
+    "joints",
+    "rotations",
+    "shape",
+    "translation",
+    "colors",
+    "hand_intrinsics",
+)
+
+
+def assumed_intrinsics(width: int, height: int) -> np.ndarray:
+    """Return (4,) float32 fx, fy, cx, cy for a camera of which only the image size is known."""
+    focal = 0.5 * max(width, height) / np.tan(0.5 * ASSUMED_FIELD_OF_VIEW)
+    return np.array([focal, focal, (width - 1) / 2, (height - 1) / 2], np.float32)
+
+
+def box_of_keypoints(keypoints: np.ndarray) -> np.ndarray:
+    """Return (N, 4) float32 boxes of (N, 21, 2) keypoints, grown by `BOX_GROWTH`."""
+    low, high = keypoints.min(axis=1), keypoints.max(axis=1)
+    margin = 0.5 * BOX_GROWTH * (high - low).max(axis=-1, keepdims=True)
+    return np.concatenate([low - margin, high + margin], axis=-1).astype(np.float32)
+
+
+def points_inside(points: np.ndarray, frame: tuple[int, int, int, int]) -> np.ndarray:
+    """Return (...) bool: which points (..., 2) lie on the pixels of frame x0, y0, x1, y1.
+
+    The centre of the top-left pixel is (0, 0), so the frame reaches from x0 - 0.5 to x1 - 0.5.
+    """
+    low, high = np.array(frame[:2]) - 0.5, np.array(frame[2:]) - 0.5
+    return ((points >= low) & (points < high)).all(axis=-1)
