@@ -23,7 +23,8 @@ COLCON = ROOT / ".colcon"
 PYTHON = VENV / "bin" / "python"
 SOURCE = COLCON / "src" / "handmesh_ros"
 INSTALL = COLCON / "install" / "handmesh_ros"
-SITE_PACKAGES = Path("lib") / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
+SITE_PACKAGES = Path("lib") / f"python{VERSION}" / "site-packages"
 REQUIREMENTS = ROOT / "requirements"
 CONSTRAINTS = REQUIREMENTS / "constraints.txt"
 SUPPORTED = ((3, 10), (3, 13))
@@ -68,10 +69,10 @@ def check_machine() -> None:
     Raises:
         BootstrapError: something that cannot be installed from a package index is missing.
     """
-    version = sys.version_info[:2]
-    if sys.implementation.name != "cpython" or not SUPPORTED[0] <= version <= SUPPORTED[1]:
+    name = sys.implementation.name
+    if name != "cpython" or not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
         raise BootstrapError(
-            f"This is {sys.implementation.name} {version[0]}.{version[1]}, but the ROS 2 wheels "
+            f"This is {name} {VERSION}, but the ROS 2 wheels "
             "exist for CPython 3.10 to 3.13: choose one with `make PYTHON=python3.11 …`."
         )
     if sys.platform != "linux" or os.uname().machine != "x86_64":
@@ -143,12 +144,11 @@ def pip_install(name: str, what: str, arguments: list[str | Path]) -> None:
 
 def relocate_cmake_files() -> None:
     """Point the wheels' CMake files, which name their build machine, to this interpreter."""
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    short = version.replace(".", "")
+    short = VERSION.replace(".", "")
     baked = f"/opt/python/cp{short}-cp{short}"
     moves = {
-        f"{baked}/lib/python{version}/site-packages": str(VENV / SITE_PACKAGES),
-        f"{baked}/include/python{version}": sysconfig.get_path("include"),
+        f"{baked}/lib/python{VERSION}/site-packages": str(VENV / SITE_PACKAGES),
+        f"{baked}/include/python{VERSION}": sysconfig.get_path("include"),
     }
     for path in (VENV / "share").rglob("*.cmake"):
         text = moved = path.read_text()
@@ -183,7 +183,15 @@ def link_sources() -> None:
     CMake refuses include directories inside a source tree, and `.venv` lies inside ours.
     """
     SOURCE.mkdir(parents=True)
-    for name in ("CMakeLists.txt", "package.xml", "config", "handmesh_ros", "launch", "msg", "scripts"):
+    for name in (
+        "CMakeLists.txt",
+        "package.xml",
+        "config",
+        "handmesh_ros",
+        "launch",
+        "msg",
+        "scripts",
+    ):
         (SOURCE / name).symlink_to(ROOT / name)
 
 

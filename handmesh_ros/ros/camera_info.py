@@ -1,0 +1,92 @@
+"""sensor_msgs/CameraInfo to the intrinsics of an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from handmesh_ros.errors import HandmeshError
+
+ASPECT_TOLERANCE = 0.02
+"""Width over height of image and calibration may differ by this much (a cropped row or two)."""
+
+
+def intrinsics_of(
+    info: Any, image_size: tuple[int, int], *, rectified: bool = False
+) -> np.ndarray:
+    """Return the intrinsics of an image of this size.
+
+    The calibration belongs to the whole sensor: region of interest and binning are applied, and an
+    image that was scaled afterwards has its intrinsics scaled too. Lens distortion is ignored.
+
+    Args:
+        info: the CameraInfo message, or anything with its fields.
+        image_size: (height, width) of the image, pixels.
+        rectified: take the projection matrix P instead of the camera matrix K.
+
+    Returns:
+        (4,) float64 fx, fy, cx, cy in pixels of the image.
+
+    Raises:
+        HandmeshError: the camera is not calibrated, a number is not finite, or the shape of the
+            image is not that of the calibration.
+    """
+    name, values = ("P", info.p) if rectified else ("K", info.k)
+    matrix = np.asarray(values, float).reshape(3, -1)
+    focal, centre = np.array([matrix[0, 0], matrix[1, 1]]), matrix[:2, 2]
+    if not (np.isfinite(focal).all() and np.isfinite(centre).all()):
+        raise HandmeshError(
+            f"The matrix {name} of camera_info has numbers that are not finite: calibrate the "
+            "camera again."
+        )
+    if (focal <= 0).any():
+        raise HandmeshError(
+            f"The matrix {name} of camera_info has the focal lengths {focal[0]:g} and "
+            f"{focal[1]:g}, so the camera is not calibrated: calibrate it."
+        )
+    roi = info.roi
+    size = np.array([roi.width or info.width, roi.height or info.height], float)
+    binning = np.maximum([info.binning_x, info.binning_y], 1)
+    if (size <= 0).any():
+        size = np.array(image_size[::-1]) * binning
+    centre = centre - [roi.x_offset, roi.y_offset]
+    scale = np.array(image_size[::-1]) / size
+    if abs(scale[0] / scale[1] * binning[0] / binning[1] - 1.0) > ASPECT_TOLERANCE:
+        raise HandmeshError(
+            f"camera_info is for images of {size[0] / binning[0]:g}×{size[1] / binning[1]:g} "
+            f"pixels, the image has {image_size[1]}×{image_size[0]} and so another shape: "
+            "publish the camera_info that belongs to it."
+        )
+    # Pixel centres are at whole numbers, hence the half pixel.
+    return np.concatenate([focal * scale, (centre + 0.5) * scale - 0.5])
+
+
+class CameraInfos:
+    """The latest CameraInfo of every frame: no exact pairing by stamp is needed."""
+
+    def __init__(self) -> None:
+        self._by_frame: dict[str, Any] = {}
+
+    def update(self, info: Any) -> None:
+        """Remember a message."""
+        self._by_frame.pop(info.header.frame_id, None)
+        self._by_frame[info.header.frame_id] = info
+
+    def find(self, frame_id: str) -> Any | None:
+        """Return the latest message of this frame; an empty frame name matches every other.
+
+        Raises:
+            HandmeshError: messages came, but all of other frames.
+        """
+        if not self._by_frame:
+            return None
+        if frame_id in self._by_frame:
+            return self._by_frame[frame_id]
+        latest = next(reversed(self._by_frame.values()))
+        if not frame_id or not latest.header.frame_id:
+            return latest
+        raise HandmeshError(
+            f"The image is of the frame {frame_id!r}, but camera_info of "
+            f"{latest.header.frame_id!r}: publish both with the same frame."
+        )

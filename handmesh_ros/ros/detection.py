@@ -1,0 +1,143 @@
+"""From an image message to hands: decoding, intrinsics, estimator. No publishers, no threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
+from handmesh_ros.ros.images import compressed_to_rgb, image_to_rgb
+from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.runtime.preprocess import intrinsics_from_fov
+
+ImageMessage = Image | CompressedImage
+
+CAMERA_INFO_GRACE_S = 1.0
+"""After the first image, how long a missing camera_info is not worth a word."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found in one image.
+
+    Attributes:
+        header: of the image message.
+        rgb: (H, W, 3) uint8.
+        intrinsics: (4,) fx, fy, cx, cy that were used, pixels.
+        calibrated: they come from camera_info.
+        hands: best score first.
+        preprocess_ms: decoding and scaling the image.
+        inference_ms: the network.
+        decode_ms: its outputs to hands.
+    """
+
+    header: Header
+    rgb: np.ndarray
+    intrinsics: np.ndarray
+    calibrated: bool
+    hands: Hands
+    preprocess_ms: float
+    inference_ms: float
+    decode_ms: float
+
+
+class HandDetector:
+    """Finds the hands in image messages.
+
+    Args:
+        estimator: of which the detector becomes the owner.
+        template: whose mesh the estimator's hands must have.
+        camera_infos: kept up to date by somebody else.
+        say: is told, once per reason, that a field of view is assumed.
+
+    Raises:
+        HandmeshError: estimator and template do not belong together.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        template: HandTemplate,
+        camera_infos: CameraInfos,
+        say: Callable[[str], None],
+    ) -> None:
+        vertex_count = estimator.backend.sidecar.hand_model.vertices
+        if template.vertex_count != vertex_count:
+            raise HandmeshError(
+                f"The model {estimator.model_id} makes hands of {vertex_count} vertices, the hand "
+                f"model {template.name} has {template.vertex_count}: use a model that was trained "
+                "with it."
+            )
+        self.estimator = estimator
+        self.template = template
+        self._camera_infos = camera_infos
+        self._say = say
+        self._said = ""
+        self._first_image_s: float | None = None
+
+    def __call__(self, message: ImageMessage, parameters: Parameters) -> Detection:
+        """Find the hands in one image.
+
+        Raises:
+            HandmeshError: the image cannot be used.
+        """
+        start = time.perf_counter()
+        is_compressed = isinstance(message, CompressedImage)
+        rgb = compressed_to_rgb(message) if is_compressed else image_to_rgb(message)
+        intrinsics = self._find_intrinsics(message.header.frame_id, rgb.shape[:2], parameters)
+        calibrated = intrinsics is not None
+        if intrinsics is None:
+            intrinsics = intrinsics_from_fov(*rgb.shape[:2], parameters.assumed_fov_deg)
+        own_threshold = self.estimator.backend.sidecar.score_threshold
+        self.estimator.score_threshold = parameters.score_threshold or own_threshold
+        unpacked_ms = 1e3 * (time.perf_counter() - start)
+        hands = self.estimator(rgb, intrinsics)
+        timings = self.estimator.timings
+        return Detection(
+            header=message.header,
+            rgb=rgb,
+            intrinsics=intrinsics,
+            calibrated=calibrated,
+            hands=hands[: parameters.max_hands] if parameters.max_hands else hands,
+            preprocess_ms=unpacked_ms + timings.preprocess_ms,
+            inference_ms=timings.inference_ms,
+            decode_ms=timings.decode_ms,
+        )
+
+    def close(self) -> None:
+        """Free the model."""
+        self.estimator.close()
+
+    def _find_intrinsics(
+        self, frame_id: str, image_size: tuple[int, int], parameters: Parameters
+    ) -> np.ndarray | None:
+        now_s = time.monotonic()
+        if self._first_image_s is None:
+            self._first_image_s = now_s
+        try:
+            info = self._camera_infos.find(frame_id)
+            if info is not None:
+                rectified = parameters.image_is_rectified
+                intrinsics = intrinsics_of(info, image_size, rectified=rectified)
+                self._said = ""
+                return intrinsics
+            reason = "No camera_info comes in."
+        except HandmeshError as problem:
+            reason = str(problem)
+            self._first_image_s = float("-inf")
+        if reason != self._said and now_s - self._first_image_s > CAMERA_INFO_GRACE_S:
+            self._said = reason
+            self._say(
+                f"{reason} A field of view of {parameters.assumed_fov_deg:g} degrees is assumed: "
+                "positions are a guess and messages say calibrated: false."
+            )
+        return None

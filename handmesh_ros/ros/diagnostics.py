@@ -1,0 +1,137 @@
+"""Rates, drops and latencies of the last seconds, as diagnostic_msgs for /diagnostics."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.time import Time
+
+WINDOW_S = 5.0
+MAX_RECORDS = 2000
+_LEVELS = tuple(bytes([level]) for level in range(3))
+OK, WARN, ERROR = _LEVELS
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One processed image; times in seconds of a monotonic clock, durations in milliseconds."""
+
+    finished_s: float
+    hands: int
+    age_ms: float
+    preprocess_ms: float
+    inference_ms: float
+    decode_ms: float
+    publish_ms: float
+
+
+class Statistics:
+    """Collects records from the worker and complaints from everywhere; safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._frames: deque[FrameRecord] = deque(maxlen=MAX_RECORDS)
+        self._received = self._dropped = self._failed = 0
+        self._problem = ""
+        self._problem_s = -WINDOW_S
+
+    def receive(self, *, dropped: bool) -> None:
+        """Count an image that came, and the older one that it replaced."""
+        with self._lock:
+            self._received += 1
+            self._dropped += dropped
+
+    def finish(self, record: FrameRecord) -> None:
+        """Remember a processed image."""
+        with self._lock:
+            self._frames.append(record)
+
+    def fail(self, problem: str, now_s: float) -> None:
+        """Remember what went wrong with an image."""
+        with self._lock:
+            self._failed += 1
+            self._problem, self._problem_s = problem, now_s
+
+    def summary(self, now_s: float) -> dict[str, float | int | str]:
+        """Return the numbers of the last `WINDOW_S` seconds and the counts since the start."""
+        with self._lock:
+            recent = [frame for frame in self._frames if now_s - frame.finished_s <= WINDOW_S]
+            counts = {
+                "images received": self._received,
+                "images dropped for newer ones": self._dropped,
+                "images failed": self._failed,
+            }
+            problem = self._problem if now_s - self._problem_s <= WINDOW_S else ""
+        numbers: dict[str, float | int | str] = {"rate [Hz]": len(recent) / WINDOW_S, **counts}
+        numbers["hands in the last image"] = recent[-1].hands if recent else 0
+        for part in ("age", "preprocess", "inference", "decode", "publish"):
+            values = [getattr(frame, f"{part}_ms") for frame in recent]
+            for percent in (50, 95):
+                numbers[f"{part} p{percent} [ms]"] = (
+                    float(np.percentile(values, percent)) if values else float("nan")
+                )
+        numbers["problem"] = problem
+        return numbers
+
+
+def status_message(
+    statistics: Statistics,
+    *,
+    now: Time,
+    now_s: float,
+    node_name: str,
+    details: dict[str, str],
+    receiving: bool,
+    latency_budget_ms: float,
+) -> DiagnosticArray:
+    """Return the message.
+
+    Args:
+        statistics: of the node.
+        now: ROS time for the header.
+        now_s: monotonic time of the records.
+        node_name: fully qualified.
+        details: more pairs, such as model and backend.
+        receiving: whether somebody subscribes to a result, so that images are wanted.
+        latency_budget_ms: a median age above it is a warning.
+    """
+    numbers = statistics.summary(now_s)
+    level, text = OK, "finding hands"
+    age_ms = float(numbers["age p50 [ms]"])
+    if numbers["problem"]:
+        level, text = WARN, str(numbers["problem"])
+    elif not receiving:
+        text = "idle: nobody subscribes to hands, markers or overlay"
+    elif not numbers["rate [Hz]"]:
+        level, text = WARN, "no images come in"
+    elif age_ms > latency_budget_ms:
+        level = WARN
+        text = f"results are {age_ms:.0f} ms old, the budget is {latency_budget_ms:.0f} ms"
+    values = {**details, **{key: _text(value) for key, value in numbers.items()}}
+    return _array(level, text, now, node_name, values)
+
+
+def _array(
+    level: bytes, text: str, now: Time, node_name: str, values: dict[str, str]
+) -> DiagnosticArray:
+    message = DiagnosticArray()
+    message.header.stamp = now.to_msg()
+    pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+    message.status.append(
+        DiagnosticStatus(
+            level=level,
+            name=f"{node_name.lstrip('/')}: hand detection",
+            message=text,
+            hardware_id=node_name,
+            values=pairs,
+        )
+    )
+    return message
+
+
+def _text(value: float | int | str) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,153 @@
+"""`Hands` to messages. Long fields are flat arrays: they cost a copy, not a Python loop."""
+
+from __future__ import annotations
+
+import array
+import math
+
+import numpy as np
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_msgs.msg import Header
+
+from handmesh_ros.hand.conventions import (
+    INDEX_TIP,
+    KEYPOINT_NAMES,
+    LEFT,
+    MODEL_JOINT_NAMES,
+    MODEL_PARENTS,
+    RIGHT,
+    SKELETON,
+    THUMB_TIP,
+    WRIST,
+    operator_frame,
+)
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
+from handmesh_ros.ros.geometry import quaternions, wrist_covariance
+
+SHAPE_COUNT = 10
+
+
+def hands_to_message(
+    hands: Hands,
+    header: Header,
+    *,
+    image_size: tuple[int, int],
+    intrinsics: np.ndarray,
+    publish_mesh: bool = True,
+) -> HandMeshArray:
+    """Return the message; `latency`, `model_id` and `calibrated` are left to the caller.
+
+    Args:
+        hands: of one image.
+        header: the image's header; goes in untouched.
+        image_size: (height, width) of the image, pixels.
+        intrinsics: (4,) fx, fy, cx, cy, pixels.
+        publish_mesh: fill vertices and vertex colours.
+    """
+    message = HandMeshArray(header=header)
+    rotations = quaternions(hands.rotations).astype(np.float32).reshape(len(hands), 64)
+    frames = quaternions(operator_frame(hands.joints, hands.handedness == RIGHT))
+    pinch = np.linalg.norm(hands.joints[:, THUMB_TIP] - hands.joints[:, INDEX_TIP], axis=-1)
+    colors = np.rint(np.clip(hands.colors, 0.0, 1.0) * 255.0).astype(np.uint8)
+    for index in range(len(hands)):
+        hand = HandMesh(
+            handedness=int(hands.handedness[index]),
+            handedness_score=float(hands.handedness_score[index]),
+            score=float(hands.score[index]),
+            state=HandMesh.TRACKED,
+            scale_source=int(hands.scale_source[index]),
+            box=region_of_interest(hands.box[index], image_size),
+            keypoints_2d=_flat(hands.keypoints_2d[index]),
+            joints=_flat(hands.joints[index]),
+            joint_scores=np.full(len(KEYPOINT_NAMES), hands.score[index], np.float32),
+            joint_rotations=rotations[index],
+            shape=_shape(hands.shape[index]),
+            pinch_aperture=float(pinch[index]),
+        )
+        if publish_mesh:
+            hand.vertices = _floats(hands.vertices[index])
+            hand.vertex_colors = _bytes(colors[index])
+        pose, wrist = hand.wrist.pose, hands.joints[index, WRIST].astype(float)
+        pose.position.x, pose.position.y, pose.position.z = wrist.tolist()
+        orientation = pose.orientation
+        orientation.x, orientation.y, orientation.z, orientation.w = frames[index].tolist()
+        hand.wrist.covariance = wrist_covariance(wrist, float(intrinsics[0])).ravel()
+        message.hands.append(hand)
+    return message
+
+
+def topology_message(template: HandTemplate, model_id: str) -> HandTopology:
+    """Return what is the same in every message of one model.
+
+    Args:
+        template: of the hands that the network puts out.
+        model_id: of the network.
+    """
+    right, left = (template.faces_for(side, closed=True).ravel() for side in (RIGHT, LEFT))
+    return HandTopology(
+        model_id=model_id,
+        hand_model=template.name,
+        hand_model_sha256=template.sha256,
+        vertex_count=template.vertex_count,
+        triangles_right=array.array("I", right.tolist()),
+        triangles_left=array.array("I", left.tolist()),
+        cap_triangle_count=len(template.cap_faces),
+        joint_names=list(KEYPOINT_NAMES),
+        skeleton_edges=array.array("B", np.ravel(SKELETON).tolist()),
+        rotation_names=list(MODEL_JOINT_NAMES),
+        rotation_parents=array.array("b", MODEL_PARENTS),
+    )
+
+
+def image_message(rgb: np.ndarray, header: Header) -> Image:
+    """Return an rgb8 image.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        header: goes in untouched.
+    """
+    height, width = rgb.shape[:2]
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding="rgb8",
+        step=3 * width,
+        data=_bytes(rgb),
+    )
+
+
+def region_of_interest(box: np.ndarray, image_size: tuple[int, int]) -> RegionOfInterest:
+    """Return the part of a box that lies in the image, in whole pixels.
+
+    Args:
+        box: (4,) x0, y0, x1, y1, pixels.
+        image_size: (height, width), pixels.
+    """
+    height, width = image_size
+    low_x, high_x = np.clip(box[[0, 2]], 0, width)
+    low_y, high_y = np.clip(box[[1, 3]], 0, height)
+    x, y = math.floor(low_x), math.floor(low_y)
+    return RegionOfInterest(
+        x_offset=x, y_offset=y, width=math.ceil(high_x) - x, height=math.ceil(high_y) - y
+    )
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, np.float32).ravel()
+
+
+def _shape(values: np.ndarray) -> np.ndarray:
+    shape = np.zeros(SHAPE_COUNT, np.float32)
+    shape[: len(values)] = values[:SHAPE_COUNT]
+    return shape
+
+
+def _floats(values: np.ndarray) -> array.array:
+    return array.array("f", np.ascontiguousarray(values, np.float32).tobytes())
+
+
+def _bytes(values: np.ndarray) -> array.array:
+    return array.array("B", np.ascontiguousarray(values, np.uint8).tobytes())

@@ -1,0 +1,378 @@
+"""The detector: a lifecycle node that receives images and publishes hands.
+
+configure loads the model, activate subscribes, deactivate frees the model. The executor's thread
+only receives; a worker finds hands in the newest image, so that a slow network never queues.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
+from rclpy.time import Time
+from rclpy.timer import Timer
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.msg import HandMeshArray, HandTopology, LatencyBreakdown
+from handmesh_ros.ros.camera_info import CameraInfos
+from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
+from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
+from handmesh_ros.ros.markers import MarkerBuilder
+from handmesh_ros.ros.messages import hands_to_message, image_message, topology_message
+from handmesh_ros.ros.pacing import RateCap, Throttle
+from handmesh_ros.ros.parameter_server import ParameterServer
+from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.worker import NewestItemWorker
+from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.view.draw import draw_hands
+
+SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED_QOS = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+QOS_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.RELIABILITY, QoSPolicyKind.DEPTH))
+
+DEMAND_PERIOD_S = 0.1
+"""How often subscribers are counted: matched events would be quicker, but Humble has none."""
+
+DIAGNOSTICS_PERIOD_S = 1.0
+COMPLAINT_PERIOD_S = 5.0
+
+
+def load_estimator(parameters: Parameters) -> Estimator:
+    """Load the model that the parameters name.
+
+    Raises:
+        HandmeshError: it or the backend cannot be used.
+    """
+    path, threads = parameters.model or None, parameters.threads or None
+    return Estimator.from_file(path, parameters.backend, threads=threads)
+
+
+class DetectorNode(LifecycleNode):
+    """Publishes the hands in every image.
+
+    Args:
+        load: makes the estimator; tests put their own here.
+        node_options: of rclpy's Node, such as `namespace` and `parameter_overrides`.
+
+    Raises:
+        HandmeshError: a parameter given at start is not possible.
+    """
+
+    def __init__(
+        self, load: Callable[[Parameters], Estimator] = load_estimator, **node_options: Any
+    ) -> None:
+        super().__init__("detector", **node_options)
+        self._parameters = ParameterServer(self)
+        self._load = load
+        self._statistics = Statistics()
+        self._throttle = Throttle(COMPLAINT_PERIOD_S)
+        self._camera_infos = CameraInfos()
+        self._detector: HandDetector | None = None
+        self._worker: NewestItemWorker[ImageMessage] | None = None
+        self._subscriptions_made: dict[str, Subscription] = {}
+        self._timers_made: list[Timer] = []
+        self._last_header: Header | None = None
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters in force."""
+        return self._parameters.current
+
+    def start(self) -> bool:
+        """Configure and activate, as a lifecycle manager would; return whether it worked."""
+        return (
+            self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        )
+
+    def stop(self) -> None:
+        """Leave the active state if the node is in it."""
+        if self._worker is not None:
+            self.trigger_deactivate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and create the publishers."""
+        return self._transition("configure", state, self._open_model, self._create_publishers)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Publish the topology and look out for subscribers."""
+        enable = super().on_activate
+        return self._transition("activate", state, lambda: enable(state), self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, take the markers off the screen and free the model."""
+        disable = super().on_deactivate
+        return self._transition("deactivate", state, self._deactivate, lambda: disable(state))
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Remove the publishers."""
+        return self._transition("clean up", state, self._deactivate, self._destroy_publishers)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything."""
+        return self._transition("shut down", state, self._deactivate, self._destroy_publishers)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, so that the node can be configured again."""
+        return self._transition("recover", state, self._deactivate, self._destroy_publishers)
+
+    def _transition(
+        self, name: str, state: LifecycleState, *steps: Callable[[], object]
+    ) -> TransitionCallbackReturn:
+        """Take the steps; rclpy would swallow what they raise."""
+        try:
+            for step in steps:
+                step()
+        except HandmeshError as problem:
+            self.get_logger().error(f"Cannot {name}: {problem}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            self.get_logger().error(f"Cannot {name} from {state.label}:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _open_model(self) -> None:
+        if self._detector is not None:
+            return
+        warn = self.get_logger().warning
+        estimator = self._load(self.parameters)
+        try:
+            template = HandTemplate.bundled()
+            self._marker_builder = MarkerBuilder(template)
+            self._detector = HandDetector(estimator, template, self._camera_infos, warn)
+        except HandmeshError:
+            estimator.close()
+            raise
+        self._details = {"model": estimator.model_id, "backend": estimator.backend.name}
+        self.get_logger().info(f"{estimator.model_id} runs on {estimator.backend.name}")
+
+    def _create_publishers(self) -> None:
+        create = self.create_lifecycle_publisher
+        self._hands = create(HandMeshArray, "hands", RESULT_QOS)
+        self._topology = create(HandTopology, "topology", LATCHED_QOS)
+        self._markers = create(MarkerArray, "markers", RESULT_QOS)
+        self._overlay = create(Image, "overlay", RESULT_QOS)
+        self._diagnostics = create(DiagnosticArray, "/diagnostics", RESULT_QOS)
+        self._publishers_made = [
+            *(self._hands, self._topology, self._markers, self._overlay, self._diagnostics)
+        ]
+
+    def _destroy_publishers(self) -> None:
+        for publisher in self.__dict__.pop("_publishers_made", []):
+            self.destroy_lifecycle_publisher(publisher)
+
+    def _activate(self) -> None:
+        self._open_model()
+        assert self._detector is not None
+        self._topology.publish(
+            topology_message(self._detector.template, self._detector.estimator.model_id)
+        )
+        self._marker_cap, self._overlay_cap = RateCap(), RateCap()
+        self._worker = NewestItemWorker(self._process, self._complain)
+        self._subscribe("camera_info", CameraInfo, self._camera_infos.update)
+        self._timers_made = [
+            self.create_timer(DEMAND_PERIOD_S, self._follow_demand),
+            self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics),
+        ]
+        self._follow_demand()
+
+    def _deactivate(self) -> None:
+        for timer in self._timers_made:
+            self.destroy_timer(timer)
+        self._timers_made = []
+        for topic in list(self._subscriptions_made):
+            self._unsubscribe(topic)
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+            if self._last_header is not None:
+                header = self._last_header
+                self._markers.publish(self._marker_builder.clear(header.stamp, header.frame_id))
+        if self._detector is not None:
+            self._detector.close()
+            self._detector = None
+
+    def _subscribe(self, topic: str, kind: type, callback: Callable[[Any], None]) -> None:
+        self._subscriptions_made[topic] = self.create_subscription(
+            kind, topic, callback, SENSOR_QOS, qos_overriding_options=QOS_OVERRIDES
+        )
+
+    def _unsubscribe(self, topic: str) -> None:
+        self.destroy_subscription(self._subscriptions_made.pop(topic))
+
+    def _is_wanted(self) -> bool:
+        """Return whether somebody subscribes to a result."""
+        results = (self._hands, self._markers, self._overlay)
+        return any(publisher.get_subscription_count() for publisher in results)
+
+    def _follow_demand(self) -> None:
+        """Subscribe to images while results are wanted, so that cameras need not send in vain."""
+        is_compressed = self.parameters.image_transport == "compressed"
+        topic = "image/compressed" if is_compressed else "image"
+        wanted, subscribed = not self.parameters.lazy or self._is_wanted(), topic in self._inputs()
+        if wanted and not subscribed:
+            self._subscribe(topic, CompressedImage if is_compressed else Image, self._receive)
+        elif subscribed and not wanted:
+            self._unsubscribe(topic)
+
+    def _inputs(self) -> list[str]:
+        return [topic for topic in self._subscriptions_made if topic != "camera_info"]
+
+    def _receive(self, message: ImageMessage) -> None:
+        if self._worker is not None:
+            self._statistics.receive(dropped=self._worker.put(message))
+
+    def _process(self, message: ImageMessage) -> None:
+        """Find and publish the hands in one image; runs on the worker's thread."""
+        assert self._detector is not None
+        parameters = self.parameters
+        detection = self._detector(message, parameters)
+        start = time.perf_counter()
+        result = hands_to_message(
+            detection.hands,
+            detection.header,
+            image_size=detection.rgb.shape[:2],
+            intrinsics=detection.intrinsics,
+            publish_mesh=parameters.publish_mesh,
+        )
+        result.model_id = self._details["model"]
+        result.calibrated = detection.calibrated
+        publish_ms = 1e3 * (time.perf_counter() - start)
+        age_ms = self._age_ms(detection.header)
+        result.latency = LatencyBreakdown(
+            preprocess_ms=detection.preprocess_ms,
+            inference_ms=detection.inference_ms,
+            decode_ms=detection.decode_ms,
+            publish_ms=publish_ms,
+            age_ms=age_ms,
+        )
+        self._hands.publish(result)
+        self._last_header = detection.header
+        self._publish_pictures(detection, parameters)
+        self._statistics.finish(
+            FrameRecord(
+                finished_s=time.monotonic(),
+                hands=len(detection.hands),
+                age_ms=age_ms,
+                preprocess_ms=detection.preprocess_ms,
+                inference_ms=detection.inference_ms,
+                decode_ms=detection.decode_ms,
+                publish_ms=publish_ms,
+            )
+        )
+
+    def _age_ms(self, header: Header) -> float:
+        age = self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)
+        return 1e-6 * age.nanoseconds
+
+    def _publish_pictures(self, detection: Detection, parameters: Parameters) -> None:
+        """Publish markers and overlay, to whoever looks, not more often than the caps say."""
+        now_s, header = time.monotonic(), detection.header
+        if self._markers.get_subscription_count() and self._marker_cap.is_due(
+            now_s, parameters.marker_rate_hz
+        ):
+            markers = self._marker_builder.build(
+                detection.hands,
+                header.stamp,
+                header.frame_id,
+                lifetime_s=parameters.marker_lifetime_s,
+                mesh_color=parameters.mesh_color,
+            )
+            self._markers.publish(markers)
+        if self._overlay.get_subscription_count() and self._overlay_cap.is_due(
+            now_s, parameters.overlay_rate_hz
+        ):
+            assert self._detector is not None
+            drawn = draw_hands(
+                detection.rgb,
+                detection.hands,
+                faces=self._detector.template.closed_faces,
+                intrinsics=detection.intrinsics,
+            )
+            self._overlay.publish(image_message(drawn, header))
+
+    def _complain(self, error: Exception) -> None:
+        """Say what is wrong with an image; the next one may be good."""
+        known = isinstance(error, HandmeshError)
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        now_s = time.monotonic()
+        self._statistics.fail(text, now_s)
+        if self._throttle.allows(text, now_s):
+            trace = "" if known else "\n" + "".join(traceback.format_exception(error))
+            self.get_logger().error(text + trace)
+
+    def _publish_diagnostics(self) -> None:
+        self._diagnostics.publish(
+            status_message(
+                self._statistics,
+                now=self.get_clock().now(),
+                now_s=time.monotonic(),
+                node_name=self.get_fully_qualified_name(),
+                details=self._details,
+                receiving=bool(self._inputs()),
+                latency_budget_ms=self.parameters.latency_budget_ms,
+            )
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until it is interrupted; return the exit status."""
+    # Our own handlers let the node say good-bye (markers, model) before ROS is gone.
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run()
+    except HandmeshError as problem:
+        print(f"detector: {problem}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run() -> int:
+    node = DetectorNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if node.parameters.autostart and not node.start():
+            return 1
+        while rclpy.ok():
+            try:
+                executor.spin_once(timeout_sec=0.5)
+            except (ExternalShutdownException, KeyboardInterrupt):
+                break
+            except Exception as error:
+                # Such as an impossible transition that a lifecycle manager asks for.
+                node.get_logger().error(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        pass
+    finally:
+        node.stop()
+        executor.shutdown()
+        node.destroy_node()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

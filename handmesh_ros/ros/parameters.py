@@ -1,0 +1,203 @@
+"""The node's parameters: one typed schema for the code, the ROS interface, the YAML and the docs.
+
+This module knows nothing of rclpy; `parameter_server` binds it to a node.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from handmesh_ros.errors import HandmeshError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of one parameter besides its name, type and default.
+
+    Attributes:
+        description: one line for people.
+        unit: of the value; empty where it has none.
+        range: inclusive limits of a number; None where every value is possible.
+        choices: allowed values of a text; empty where every text is possible.
+        read_only: it cannot be changed while the node runs.
+    """
+
+    description: str
+    unit: str = ""
+    range: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = False
+
+    def constraint(self) -> str:
+        """Return what values are possible, for people; empty where every value is."""
+        if self.choices:
+            return " | ".join(self.choices)
+        if self.range is not None:
+            return f"{self.range[0]:g} to {self.range[1]:g}"
+        return ""
+
+
+def _parameter(default: Any, description: str, **details: Any) -> Any:
+    setting = Setting(description=description, **details)
+    return dataclasses.field(default=default, metadata={"setting": setting})
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A snapshot of all parameters; what they mean stands beside each."""
+
+    model: str = _parameter(
+        "", "path of the trained model, NAME.onnx; empty takes the bundled one", read_only=True
+    )
+    backend: str = _parameter(
+        "auto",
+        "what runs the network",
+        choices=("auto", "onnxruntime", "torch"),
+        read_only=True,
+    )
+    threads: int = _parameter(
+        0, "CPU threads of the network; 0 lets the backend choose", range=(0, 256), read_only=True
+    )
+    autostart: bool = _parameter(
+        True,
+        "go to the active state by itself; false waits for a lifecycle manager",
+        read_only=True,
+    )
+    image_transport: str = _parameter(
+        "raw",
+        "subscribe to `image` (raw) or to `image/compressed` (compressed)",
+        choices=("raw", "compressed"),
+        read_only=True,
+    )
+    image_is_rectified: bool = _parameter(
+        False, "take the projection matrix P of camera_info instead of the camera matrix K"
+    )
+    assumed_fov_deg: float = _parameter(
+        60.0,
+        "field of view across the longer image side when no usable camera_info comes",
+        unit="degrees",
+        range=(10.0, 170.0),
+    )
+    score_threshold: float = _parameter(
+        0.0, "least score of a published hand; 0 takes the model's own threshold", range=(0.0, 1.0)
+    )
+    max_hands: int = _parameter(
+        0, "publish at most this many hands, best first; 0 publishes all", range=(0, 100)
+    )
+    publish_mesh: bool = _parameter(True, "fill vertices and vertex_colors of the hands")
+    mesh_color: str = _parameter(
+        "skin",
+        "colour of the mesh markers: the estimated skin or one colour per side",
+        choices=("skin", "side"),
+    )
+    marker_rate_hz: float = _parameter(
+        10.0, "markers are published at most this often", unit="Hz", range=(0.1, 120.0)
+    )
+    marker_lifetime_s: float = _parameter(
+        0.5, "markers vanish when no new ones come for this long", unit="s", range=(0.05, 60.0)
+    )
+    overlay_rate_hz: float = _parameter(
+        15.0, "the overlay is drawn at most this often", unit="Hz", range=(0.1, 120.0)
+    )
+    lazy: bool = _parameter(
+        True, "receive images only while someone subscribes to hands, markers or overlay"
+    )
+    latency_budget_ms: float = _parameter(
+        100.0,
+        "diagnostics warn when the median age of results is above this",
+        unit="ms",
+        range=(1.0, 10000.0),
+    )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            problem = find_problem(field.name, value)
+            if problem is not None:
+                raise HandmeshError(problem)
+
+    def replaced(self, changes: Mapping[str, Any]) -> Parameters:
+        """Return a copy with some values changed.
+
+        Raises:
+            HandmeshError: a value is not possible.
+        """
+        return dataclasses.replace(self, **changes)
+
+
+def settings() -> dict[str, tuple[Any, Setting]]:
+    """Return default and setting of every parameter by name, in order."""
+    return {
+        field.name: (field.default, field.metadata["setting"])
+        for field in dataclasses.fields(Parameters)
+    }
+
+
+def find_problem(name: str, value: Any) -> str | None:
+    """Return why a parameter cannot have this value, as one sentence, or None where it can."""
+    default, setting = settings()[name]
+    if type(value) is not type(default):
+        return (
+            f"The parameter {name} is {value!r} ({type(value).__name__}): "
+            f"give a {_TYPE_NAMES[type(default)]}."
+        )
+    if setting.choices and value not in setting.choices:
+        return f"The parameter {name} is {value!r}: choose {' or '.join(setting.choices)}."
+    if setting.range is not None:
+        low, high = setting.range
+        if not math.isfinite(value) or not low <= value <= high:
+            unit = f" {setting.unit}" if setting.unit else ""
+            return f"The parameter {name} is {value:g}: give {low:g} to {high:g}{unit}."
+    return None
+
+
+def to_yaml() -> str:
+    """Return `config/detect.yaml`: every parameter with its default and its meaning."""
+    lines = [
+        "# Parameters of the detector node with their defaults.",
+        "# Written by `make params` from handmesh_ros/ros/parameters.py.",
+        "/**:",
+        "  ros__parameters:",
+    ]
+    for name, (default, setting) in settings().items():
+        notes = [setting.description, setting.unit, setting.constraint()]
+        notes.append("read-only" if setting.read_only else "")
+        lines.append(f"    # {'; '.join(note for note in notes if note)}")
+        lines.append(f"    {name}: {_yaml(default)}")
+    return "\n".join(lines) + "\n"
+
+
+def to_markdown() -> str:
+    """Return the documentation table."""
+    lines = [
+        "# Parameters of the detector node",
+        "",
+        "Written by `make params` from `handmesh_ros/ros/parameters.py`. Those marked *start* are",
+        "read-only: they are given when the node starts. All others change at run time",
+        "(`ros2 param set /detector score_threshold 0.4`); a value that is not possible is",
+        "rejected with the reason.",
+        "",
+        "| parameter | default | values | unit | | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, (default, setting) in settings().items():
+        values = setting.constraint().replace("|", "\\|") or _TYPE_NAMES[type(default)]
+        when = "*start*" if setting.read_only else ""
+        lines.append(
+            f"| `{name}` | `{_yaml(default)}` | {values} | {setting.unit} | {when} "
+            f"| {setting.description} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+_TYPE_NAMES = {str: "text", bool: "boolean", int: "whole number", float: "number with a point"}
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
