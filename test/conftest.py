@@ -11,7 +11,5 @@ import pytest
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Path of an .onnx file with its sidecar that finds two constant hands (`tiny_graph`)."""
     import tiny_graph
-    from handmesh_ros.runtime.sidecar import HandModelReference
 
-    reference = HandModelReference("open_hand", "", tiny_graph.VERTICES)
-    return tiny_graph.write_tiny_model(tmp_path_factory.mktemp("tiny"), hand_model=reference)
+    return tiny_graph.write_tiny_model(tmp_path_factory.mktemp("tiny"))

@@ -15,6 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES
+from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
 
 SLOTS, VERTICES = 4, 778
@@ -63,9 +64,7 @@ def hand_points(count: int) -> np.ndarray:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), 0.1 * radius], axis=-1)
 
 
-def write_tiny_model(
-    folder: Path, *, input_size: tuple[int, int] = (96, 128), hand_model: HandModelReference
-) -> Path:
+def write_tiny_model(folder: Path, *, input_size: tuple[int, int] = (96, 128)) -> Path:
     """Write tiny.onnx and tiny.json into `folder` and return the path of the graph."""
     joints = WRISTS[:, None] + hand_points(len(KEYPOINT_NAMES))
     constants = {
@@ -93,7 +92,7 @@ def write_tiny_model(
         model_id="tiny-test",
         input_size=input_size,
         max_hands=SLOTS,
-        hand_model=hand_model,
+        hand_model=HandModelReference.of(HandTemplate.bundled()),
         score_threshold=0.3,
         onnx_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     ).write(path.with_suffix(".json"))

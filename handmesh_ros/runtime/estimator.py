@@ -10,6 +10,7 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands, ScaleSource
+from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.backend import Backend, open_backend
 from handmesh_ros.runtime.duplicates import suppress_duplicates
 from handmesh_ros.runtime.preprocess import (
@@ -44,18 +45,29 @@ class Estimator:
 
     Args:
         backend: runs the graph.
+        template: the hand model whose mesh the graph puts out; None takes the bundled one.
         score_threshold: slots below it are dropped; None takes the one of the sidecar.
 
     Attributes:
         backend: runs the graph; `backend.sidecar` says what it is.
+        template: the hand model; its faces belong to `Hands.vertices`.
         timings: of the last call.
 
     Raises:
-        HandmeshError: `score_threshold` is outside [0, 1].
+        HandmeshError: `score_threshold` is outside [0, 1], or the graph was trained with another
+            hand model than `template`.
     """
 
-    def __init__(self, backend: Backend, *, score_threshold: float | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        template: HandTemplate | None = None,
+        score_threshold: float | None = None,
+    ) -> None:
         self.backend = backend
+        self.template = HandTemplate.bundled() if template is None else template
+        backend.sidecar.check_hand_model(self.template)
         self.timings = Timings()
         self._preprocess = Preprocessor(backend.sidecar.input_size)
         if score_threshold is None:
@@ -68,6 +80,7 @@ class Estimator:
         path: str | Path | None = None,
         backend: str = "auto",
         *,
+        template: HandTemplate | None = None,
         score_threshold: float | None = None,
         threads: int | None = None,
     ) -> Estimator:
@@ -76,6 +89,7 @@ class Estimator:
         Args:
             path: NAME.onnx with NAME.json beside it, or a .ckpt; None takes the bundled model.
             backend: "auto", "onnxruntime" or "torch".
+            template: the hand model that it was trained with; None takes the bundled one.
             score_threshold: in [0, 1]; None takes the one of the sidecar.
             threads: CPU threads inside one run; None lets the backend choose.
 
@@ -83,7 +97,7 @@ class Estimator:
             HandmeshError: the model or the backend cannot be used; the message says why.
         """
         opened = open_backend(BUNDLED_MODEL if path is None else path, backend, threads=threads)
-        estimator = cls(opened, score_threshold=score_threshold)
+        estimator = cls(opened, template=template, score_threshold=score_threshold)
         estimator(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
         return estimator
 

@@ -84,5 +84,4 @@ def _session_options(threads: int | None) -> onnxruntime.SessionOptions:
         options.intra_op_num_threads = threads
     # Threads that spin between two frames take the cores from the camera and the subscribers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return options

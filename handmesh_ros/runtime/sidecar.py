@@ -1,4 +1,4 @@
-"""The sidecar: NAME.json beside NAME.onnx, which says what the graph is and where it comes from."""
+"""The sidecar, NAME.json beside NAME.onnx: what the graph is and where it comes from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES
+from handmesh_ros.hand.template import HandTemplate
 
 FORMAT = "handmesh-graph"
 CONTRACT = 1
@@ -22,13 +23,18 @@ class HandModelReference:
 
     Attributes:
         name: the hand model's name.
-        sha256: its hash, as `HandTemplate.sha256`; empty where it is not known.
+        sha256: its hash, as `HandTemplate.sha256`.
         vertices: number of vertices V.
     """
 
     name: str
     sha256: str
     vertices: int
+
+    @classmethod
+    def of(cls, template: HandTemplate) -> HandModelReference:
+        """Return the reference to `template`."""
+        return cls(template.name, template.sha256, template.vertex_count)
 
 
 @dataclass(frozen=True)
@@ -151,4 +157,24 @@ class Sidecar:
                 f"{path} is not the model that its sidecar describes (sha256 {found[:12]}…, "
                 f"expected {self.onnx_sha256[:12]}…): the file is damaged or one of the two was "
                 f"replaced, so copy both again."
+            )
+
+    def check_hand_model(self, template: HandTemplate) -> None:
+        """Check that `template` is the hand model whose mesh the graph puts out.
+
+        Raises:
+            HandmeshError: name, number of vertices or hash differ.
+        """
+        wanted, found = self.hand_model, HandModelReference.of(template)
+        if (wanted.name, wanted.vertices) != (found.name, found.vertices):
+            raise HandmeshError(
+                f"The model {self.model_id} puts out the hand {wanted.name!r} with "
+                f"{wanted.vertices} vertices, but {found.name!r} with {found.vertices} was "
+                f"loaded: give the hand model that it was trained with."
+            )
+        if wanted.sha256 != found.sha256:
+            raise HandmeshError(
+                f"The model {self.model_id} was trained with another version of the hand "
+                f"{wanted.name!r} (sha256 {wanted.sha256[:12]}…, loaded {found.sha256[:12]}…): "
+                f"use the handmesh_ros that the model came with, or train and export it again."
             )

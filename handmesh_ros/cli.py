@@ -1,0 +1,116 @@
+"""The `handmesh` command: one table of subcommands, each imported when it is used."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from handmesh_ros import __version__
+from handmesh_ros.errors import HandmeshError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand.
+
+    Attributes:
+        module: has `add_arguments(parser)` and `run(args) -> int | None`.
+        help: one line.
+        extra: the pip requirement that brings everything the module imports.
+    """
+
+    module: str
+    help: str
+    extra: str = "handmesh_ros"
+
+
+COMMANDS = {
+    "detect": Command("handmesh_ros.commands.detect", "find hands in photos, folders and videos"),
+    "doctor": Command("handmesh_ros.doctor", "say what is installed and what is missing"),
+    "bench": Command("handmesh_ros.runtime.bench", "measure the speed of the stages and backends"),
+    "synthesize": Command(
+        "handmesh_ros.training.synthesis.generate",
+        "render training images with exact truth",
+        "handmesh_ros[train]",
+    ),
+    "train": Command("handmesh_ros.training.train", "train the network", "handmesh_ros[train]"),
+    "evaluate": Command(
+        "handmesh_ros.training.evaluate",
+        "measure a model on labelled images",
+        "handmesh_ros[train]",
+    ),
+    "export": Command(
+        "handmesh_ros.training.export",
+        "turn a checkpoint into an .onnx with its sidecar",
+        "handmesh_ros[train]",
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    0 is success, 1 a problem that is named in one sentence, 2 a wrong command line, 130 Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except HandmeshError as error:
+        print(f"handmesh: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("handmesh: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output is gone; keep the interpreter from flushing into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="handmesh", description="Several hands at once, as 3D meshes in metres."
+    )
+    parser.add_argument("--version", action="version", version=f"handmesh_ros {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    name = next((argument for argument in arguments if not argument.startswith("-")), None)
+    module: ModuleType | None = None
+    for command_name, command in COMMANDS.items():
+        subparser = subparsers.add_parser(command_name, help=command.help)
+        if command_name == name:
+            with _MissingPackages(command_name, command):
+                module = importlib.import_module(command.module)
+                subparser.description = module.__doc__.partition("\n")[0] if module.__doc__ else ""
+                module.add_arguments(subparser)
+    args = parser.parse_args(arguments)
+    assert module is not None
+    with _MissingPackages(args.command, COMMANDS[args.command]):
+        return module.run(args) or 0
+
+
+class _MissingPackages:
+    """Turns the import error of a package that is not installed into one sentence."""
+
+    def __init__(self, name: str, command: Command) -> None:
+        self._name, self._command = name, command
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            package = error.name.partition(".")[0]
+            if package != "handmesh_ros":
+                raise HandmeshError(
+                    f"`handmesh {self._name}` needs the package {package}, which is not "
+                    f"installed: pip install '{self._command.extra}'."
+                ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Subcommands of `handmesh` that belong to no other room."""

@@ -1,0 +1,184 @@
+"""`handmesh detect`: hands in photos, folders and videos, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from handmesh_ros.commands.frames import Frame, Source, find_sources, read_frames
+from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.conventions import SIDES
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.runtime.backend import BACKEND_NAMES
+from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.runtime.preprocess import (
+    ASSUMED_FOV_DEG,
+    check_intrinsics,
+    intrinsics_from_fov,
+)
+from handmesh_ros.view.draw import draw_hands
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `handmesh detect`."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="photo, video, or folder of them")
+    parser.add_argument("--json", metavar="FILE", help="write the hands as JSON; - prints them")
+    parser.add_argument("--draw", metavar="DIR", help="write images and videos with hands drawn")
+    parser.add_argument("--mesh", action="store_true", help="put the vertices into the JSON")
+    camera = parser.add_mutually_exclusive_group()
+    camera.add_argument(
+        "--intrinsics", metavar="FX,FY,CX,CY", help="of the camera, in pixels of the upright image"
+    )
+    camera.add_argument(
+        "--fov",
+        type=float,
+        default=ASSUMED_FOV_DEG,
+        metavar="DEG",
+        help="field of view across the longer image side (%(default)g degrees)",
+    )
+    parser.add_argument("--threshold", type=float, help="score above which a find is a hand")
+    parser.add_argument("--model", metavar="FILE", help=".onnx graph or .ckpt checkpoint")
+    parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKEND_NAMES)}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `handmesh detect`; 1 if some file could not be used, else 0.
+
+    Raises:
+        HandmeshError: an argument, the model or a place to write to cannot be used.
+    """
+    given = None if args.intrinsics is None else parse_intrinsics(args.intrinsics)
+    intrinsics_from_fov(1, 1, args.fov)
+    drawings = None if args.draw is None else DrawingWriter(Path(args.draw))
+    estimator = Estimator.from_file(args.model, args.backend, score_threshold=args.threshold)
+    detection = _Detection(
+        estimator=estimator,
+        camera=lambda height, width: (
+            intrinsics_from_fov(height, width, args.fov) if given is None else given
+        ),
+        report=sys.stderr if args.json == "-" else sys.stdout,
+        drawings=drawings,
+        with_mesh=args.mesh,
+    )
+    if args.json is None:
+        detection.run(args.paths)
+    else:
+        with _json_writer(args, estimator) as detection.writer:
+            detection.run(args.paths)
+    return 1 if detection.failures else 0
+
+
+def parse_intrinsics(text: str) -> np.ndarray:
+    """Parse "fx,fy,cx,cy" into (4,) float64.
+
+    Raises:
+        HandmeshError: not four usable numbers.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise HandmeshError(
+            f"The intrinsics {text!r} are not four numbers: write --intrinsics fx,fy,cx,cy in "
+            f"pixels, without spaces."
+        ) from error
+    return check_intrinsics(numbers)
+
+
+def _json_writer(args: argparse.Namespace, estimator: Estimator) -> JsonWriter:
+    sidecar = estimator.backend.sidecar
+    model = {
+        "model_id": sidecar.model_id,
+        "hand_model": sidecar.hand_model.name,
+        "score_threshold": estimator.score_threshold,
+    }
+    return JsonWriter(args.json, model, estimator.template.closed_faces if args.mesh else None)
+
+
+@dataclass
+class _Detection:
+    """One run over many files, and what it has seen so far."""
+
+    estimator: Estimator
+    camera: Callable[[int, int], np.ndarray]
+    report: TextIO
+    drawings: DrawingWriter | None
+    with_mesh: bool
+    writer: JsonWriter | None = None
+    frames: int = 0
+    hands: int = 0
+    estimator_ms: float = 0.0
+    failures: int = 0
+
+    def run(self, paths: list[str]) -> None:
+        """Work through files and folders; one that cannot be used does not stop the others."""
+        for path in map(Path, paths):
+            try:
+                sources = find_sources(path)
+            except HandmeshError as error:
+                self._fail(path, error)
+                continue
+            for source in sources:
+                try:
+                    print(self._detect(source), file=self.report, flush=True)
+                except HandmeshError as error:
+                    self._fail(source.path, error)
+        if self.frames > 1:
+            print(
+                f"{self.frames} images, {self.hands} hands, "
+                f"{self.estimator_ms / self.frames:.0f} ms per image with "
+                f"{self.estimator.model_id} on {self.estimator.backend.name}",
+                file=self.report,
+            )
+
+    def _detect(self, source: Source) -> str:
+        """Find the hands of one file, write them, and return a line that says what was found."""
+        frames_before, hands_before = self.frames, self.hands
+        hands = Hands.empty()
+        with contextlib.ExitStack() as stack:
+            if self.drawings is not None:
+                self.drawings.start(source)
+                stack.callback(self.drawings.finish)
+            for frame in read_frames(source):
+                hands = self._detect_frame(source, frame)
+        if source.is_video:
+            return (
+                f"{source.path}: {self.frames - frames_before} frames, "
+                f"{self.hands - hands_before} hands"
+            )
+        names = ", ".join(
+            f"{SIDES[side]} {score:.2f}"
+            for side, score in zip(hands.handedness, hands.score, strict=True)
+        )
+        count = f"{len(hands)} hand{'s' * (len(hands) != 1)}"
+        return f"{source.path}: {count}{f' ({names})' if names else ''}"
+
+    def _detect_frame(self, source: Source, frame: Frame) -> Hands:
+        intrinsics = self.camera(*frame.image.shape[:2])
+        hands = self.estimator(frame.image, intrinsics)
+        self.frames += 1
+        self.hands += len(hands)
+        self.estimator_ms += self.estimator.timings.total_ms
+        if self.writer is not None:
+            self.writer.add(
+                frame_entry(source.path, frame, hands, intrinsics, with_mesh=self.with_mesh)
+            )
+        if self.drawings is not None:
+            template = self.estimator.template
+            self.drawings.add(
+                draw_hands(frame.image, hands, template=template, intrinsics=intrinsics)
+            )
+        return hands
+
+    def _fail(self, path: Path, error: HandmeshError) -> None:
+        self.failures += 1
+        if self.writer is not None:
+            self.writer.add_error(path, str(error))
+        print(f"handmesh: {error}", file=sys.stderr, flush=True)

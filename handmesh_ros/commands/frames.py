@@ -1,0 +1,139 @@
+"""Images from photos, folders and videos, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from handmesh_ros.errors import HandmeshError
+
+PHOTO_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".jp2")
+)
+VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to look at.
+
+    Attributes:
+        path: of the file, as the user wrote it.
+        name: where it lies below the folder that the user gave, or its file name.
+    """
+
+    path: Path
+    name: Path
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the file is read frame by frame."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, upright.
+        index: number of the frame in its video from 0 on; None for a photo.
+        time_s: its time in the video, seconds; None for a photo.
+    """
+
+    image: np.ndarray
+    index: int | None = None
+    time_s: float | None = None
+
+
+def find_sources(path: Path) -> list[Source]:
+    """Return the file at `path`, or all photos and videos below that folder, sorted.
+
+    Raises:
+        HandmeshError: there is nothing at `path`, or a folder holds no photo and no video.
+    """
+    if path.is_dir():
+        found = sorted(
+            file
+            for file in path.rglob("*")
+            if file.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES and file.is_file()
+        )
+        if not found:
+            raise HandmeshError(
+                f"The folder {path} holds no photos and no videos: give one that does."
+            )
+        return [Source(file, file.relative_to(path)) for file in found]
+    if not path.exists():
+        raise HandmeshError(f"There is no file or folder {path}: check the path.")
+    return [Source(path, Path(path.name))]
+
+
+def read_frames(source: Source) -> Iterator[Frame]:
+    """Yield the photo, or the frames of the video.
+
+    Raises:
+        HandmeshError: the file cannot be read or decoded.
+    """
+    if source.is_video:
+        yield from _read_video(source.path)
+    else:
+        yield Frame(read_photo(source.path))
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """Read a photo as (H, W, 3) uint8 RGB.
+
+    It is turned upright as its EXIF orientation says; grey and palette images become RGB, 16 bits
+    become 8, an alpha channel is dropped.
+
+    Raises:
+        HandmeshError: the file cannot be read or decoded.
+    """
+    try:
+        content = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise HandmeshError(
+            f"Cannot read {path} ({error.strerror}): check the path and its rights."
+        ) from error
+    image = None
+    if content.size:
+        try:
+            image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+        except cv2.error:
+            image = None
+    if image is None:
+        raise HandmeshError(
+            f"Cannot decode {path}: it is empty, damaged or of a format that OpenCV does not "
+            f"read, so convert it to JPEG or PNG."
+        )
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def video_rate(path: Path) -> float:
+    """Return a video's frames per second, 30 where the file does not say."""
+    rate = float(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS))
+    return rate if np.isfinite(rate) and 0.0 < rate <= 1000.0 else 30.0
+
+
+def _read_video(path: Path) -> Iterator[Frame]:
+    capture = cv2.VideoCapture(str(path))
+    try:
+        index = 0
+        while True:
+            read, image = capture.read()
+            if not read:
+                break
+            time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, time_s)
+            index += 1
+    finally:
+        capture.release()
+    if index == 0:
+        raise HandmeshError(
+            f"Cannot read any frame of {path}: it is empty, damaged or of a format that this "
+            f"OpenCV does not decode, so convert it to MP4 (H.264)."
+        )

@@ -1,0 +1,199 @@
+"""`handmesh doctor`: what is installed, what is missing, and what each missing part would give."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from handmesh_ros import __version__
+from handmesh_ros.errors import HandmeshError
+
+_EGL_PROBE = (
+    "import moderngl; c = moderngl.create_standalone_context(backend='egl'); "
+    "print(c.info['GL_RENDERER'])"
+)
+_RENDERING = "renders synthetic training images"
+_EGL_PACKAGES = "apt install libegl1 libegl-mesa0 libgl1-mesa-dri"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        part: what was looked for.
+        found: whether it is there and works.
+        detail: its version, or what is wrong, what the part gives and how to get it.
+        essential: whether `handmesh detect` needs it.
+    """
+
+    part: str
+    found: bool
+    detail: str
+    essential: bool = False
+
+    def __str__(self) -> str:
+        state = "found" if self.found else "BROKEN" if self.essential else "missing"
+        return f"  {state:<8} {self.part:<22} {self.detail}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `handmesh doctor`: none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; 1 if `handmesh detect` cannot work, else 0."""
+    print(f"handmesh_ros {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    works = True
+    for title, findings in (
+        ("Detection", _detection()),
+        ("ROS 2", _ros()),
+        ("GPU", _gpu()),
+        ("Optional parts", _optional()),
+    ):
+        print(title)
+        for finding in findings:
+            works &= finding.found or not finding.essential
+            print(finding, flush=True)
+    print("Detection works." if works else "Detection does not work: see the lines above.")
+    return 0 if works else 1
+
+
+def package(part: str, module: str, gives: str, get: str, *, essential: bool = False) -> Finding:
+    """Look for a Python package without importing it.
+
+    Args:
+        part: name to print.
+        module: what is imported.
+        gives: what the package is for.
+        get: command that installs it.
+        essential: whether `handmesh detect` needs it.
+    """
+    if importlib.util.find_spec(module) is None:
+        return Finding(part, False, f"{gives}: {get}", essential)
+    distributions = importlib.metadata.packages_distributions().get(module, ())
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in distributions]
+    return Finding(part, True, ", ".join(versions) or "version not known", essential)
+
+
+def _detection() -> Iterator[Finding]:
+    supported = sys.version_info >= (3, 10)
+    advice = "" if supported else ": install Python 3.10 or newer"
+    yield Finding("Python", supported, platform.python_version() + advice, True)
+    reinstall = "pip install handmesh_ros"
+    parts = [
+        package("NumPy", "numpy", "arrays", reinstall, essential=True),
+        package("OpenCV", "cv2", "image files and scaling", reinstall, essential=True),
+        package("ONNX Runtime", "onnxruntime", "runs the network", reinstall, essential=True),
+    ]
+    yield from parts
+    if all(part.found for part in parts):
+        yield _model()
+
+
+def _model() -> Finding:
+    try:
+        from handmesh_ros.runtime.estimator import Estimator
+
+        estimator = Estimator.from_file()
+    except (HandmeshError, ImportError) as error:
+        return Finding("Bundled model", False, str(error), True)
+    milliseconds = estimator.timings.total_ms
+    detail = f"{estimator.model_id} on {estimator.backend.name}, {milliseconds:.0f} ms per image"
+    return Finding("Bundled model", True, detail, True)
+
+
+def _ros() -> Iterator[Finding]:
+    problem = _import_problem("rclpy")
+    distribution = os.environ.get("ROS_DISTRO", "")
+    if problem is None:
+        yield Finding("rclpy", True, distribution or "ROS_DISTRO is not set")
+    else:
+        advice = "source /opt/ros/DISTRO/setup.bash, or use `make demo`, which installs it"
+        if distribution:
+            advice = f"ROS_DISTRO is {distribution}, so start the Python that it was built for"
+        yield Finding("rclpy", False, f"runs the node ({problem}): {advice}")
+    problem = _import_problem("handmesh_ros.msg")
+    if problem is None:
+        yield Finding("handmesh_ros messages", True, "built")
+    else:
+        advice = "`colcon build` and source install/setup.bash, or `make demo`"
+        yield Finding("handmesh_ros messages", False, f"what the node publishes: {advice}")
+    apt = f"apt install ros-{distribution or 'DISTRO'}-"
+    for part, gives, name in (
+        ("launch_ros", "detect.launch.py", "launch-ros"),
+        ("cv_bridge", "image encodings beyond the usual ones", "cv-bridge"),
+        ("tf2_ros", "wrist and fingertip frames on /tf", "tf2-ros"),
+        ("sensor_msgs_py", "the standard point cloud writer", "sensor-msgs-py"),
+    ):
+        yield package(part, part, gives, apt + name)
+
+
+def _gpu() -> Iterator[Finding]:
+    gives = "not needed; speeds up detection and training: install NVIDIA's driver"
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        yield Finding("NVIDIA driver", False, gives)
+        return
+    count, version = ctypes.c_int(), ctypes.c_int()
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0 or not count.value:
+        yield Finding("NVIDIA GPU", False, "the driver is there, but it finds no usable GPU")
+        return
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    for index in range(count.value):
+        name = ctypes.create_string_buffer(128)
+        cuda.cuDeviceGetName(name, len(name), index)
+        supported = f"driver for CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+        yield Finding(f"NVIDIA GPU {index}", True, f"{name.value.decode()}, {supported}")
+    if importlib.util.find_spec("onnxruntime") is not None:
+        import onnxruntime
+
+        found = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        advice = "detection on the GPU: pip install onnxruntime-gpu in place of onnxruntime"
+        yield Finding("ONNX Runtime on CUDA", found, "available" if found else advice)
+
+
+def _optional() -> Iterator[Finding]:
+    train = "pip install 'handmesh_ros[train]'"
+    yield package("torch", "torch", "training, and the torch backend", train)
+    yield package("Lightning", "lightning", "training", train)
+    yield _renderer(train)
+    yield package("smplx", "smplx", "your own MANO files", "pip install 'handmesh_ros[mano]'")
+    yield package("MediaPipe", "mediapipe", "a baseline to compare with", "pip install mediapipe")
+
+
+def _renderer(get: str) -> Finding:
+    if importlib.util.find_spec("moderngl") is None:
+        return Finding("moderngl with EGL", False, f"{_RENDERING}: {get} and {_EGL_PACKAGES}")
+    try:
+        # In a process of its own: a broken OpenGL driver may end the process.
+        probe = subprocess.run(
+            [sys.executable, "-c", _EGL_PROBE], capture_output=True, text=True, timeout=30
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("moderngl with EGL", False, f"{_RENDERING}: EGL does not answer")
+    if probe.returncode:
+        return Finding(
+            "moderngl with EGL", False, f"{_RENDERING}, but EGL does not work: {_EGL_PACKAGES}"
+        )
+    version = importlib.metadata.version("moderngl")
+    return Finding("moderngl with EGL", True, f"{version}, {probe.stdout.strip()}")
+
+
+def _import_problem(module: str) -> str | None:
+    """Import a module and return the first line of what went wrong, or None."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # A broken ROS installation raises more than ImportError.
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return None

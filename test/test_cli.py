@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types
+
+import pytest
+
+from handmesh_ros import __version__, cli
+from handmesh_ros.cli import COMMANDS, Command, main
+from handmesh_ros.errors import HandmeshError
+
+
+@pytest.fixture
+def fake_command(monkeypatch):
+    """Install a subcommand `fake` whose run is the given function."""
+
+    def install(run, extra="handmesh_ros[train]"):
+        module = types.ModuleType("fake_command")
+        module.add_arguments = lambda parser: parser.add_argument("--count", type=int)
+        module.run = run
+        monkeypatch.setitem(sys.modules, "fake_command", module)
+        monkeypatch.setitem(cli.COMMANDS, "fake", Command("fake_command", "fake", extra))
+
+    return install
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.strip() == f"handmesh_ros {__version__}"
+
+
+@pytest.mark.parametrize("arguments", [[], ["bogus"], ["detect"], ["detect", "--bogus"]])
+def test_wrong_command_lines_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: handmesh" in capsys.readouterr().err
+
+
+def test_help_lists_all_commands_and_imports_none():
+    code = (
+        "import sys; from handmesh_ros.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('numpy', 'cv2', 'torch', 'onnxruntime') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert all(name in done.stdout for name in COMMANDS)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_detect_does_not_import_torch(tiny_model):
+    code = (
+        "import sys; from handmesh_ros.cli import main\n"
+        f"main(['detect', 'none.jpg', '--model', {str(tiny_model)!r}])\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_arguments_and_exit_code_pass_through(fake_command):
+    fake_command(lambda args: args.count)
+    assert main(["fake", "--count", "3"]) == 3
+    fake_command(lambda args: None)
+    assert main(["fake"]) == 0
+
+
+def test_known_problems_are_one_sentence(fake_command, capsys):
+    def run(args):
+        raise HandmeshError("The camera is upside down: turn it.")
+
+    fake_command(run)
+    assert main(["fake"]) == 1
+    assert capsys.readouterr().err == "handmesh: The camera is upside down: turn it.\n"
+
+
+def test_interruption(fake_command, capsys):
+    def run(args):
+        raise KeyboardInterrupt
+
+    fake_command(run)
+    assert main(["fake"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_missing_extra_is_named(fake_command, capsys):
+    def run(args):
+        import a_package_that_is_not_there.part  # noqa: F401
+
+    fake_command(run)
+    assert main(["fake"]) == 1
+    assert capsys.readouterr().err == (
+        "handmesh: `handmesh fake` needs the package a_package_that_is_not_there, which is not "
+        "installed: pip install 'handmesh_ros[train]'.\n"
+    )
+
+
+def test_doctor_names_every_part(capsys):
+    main(["doctor"])
+    report = capsys.readouterr().out
+    for part in ("Python", "ONNX Runtime", "rclpy", "messages", "torch", "smplx", "EGL"):
+        assert part in report
+
+
+def test_bench_measures_every_stage(tiny_model, tmp_path, capsys):
+    target = tmp_path / "bench.json"
+    arguments = ["bench", str(tiny_model), "--repeat", "3", "--json", str(target)]
+    assert main(arguments) == 0
+    (result,) = json.loads(target.read_text())["results"]
+    assert result["model_id"] == "tiny-test" and result["hands"] == 3
+    for stage in ("preprocess_ms", "inference_ms", "decode_ms", "total_ms"):
+        assert 0 < result[stage]["p50"] <= result[stage]["p95"] <= result[stage]["p99"]
+    assert "preprocess" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--size", "big"), ("--size", "0x3"), ("--repeat", "0"), ("--image", "none.jpg")]
+)
+def test_bench_refuses_what_cannot_work(tiny_model, capsys, arguments):
+    assert main(["bench", str(tiny_model), *arguments]) == 1
+    assert capsys.readouterr().err.startswith("handmesh: ")
