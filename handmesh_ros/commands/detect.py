@@ -171,10 +171,9 @@ class _Detection:
                 frame_entry(source.path, frame, hands, intrinsics, with_mesh=self.with_mesh)
             )
         if self.drawings is not None:
-            template = self.estimator.template
-            self.drawings.add(
-                draw_hands(frame.image, hands, template=template, intrinsics=intrinsics)
-            )
+            faces = self.estimator.template.closed_faces
+            drawn = draw_hands(frame.image, hands, faces=faces, intrinsics=intrinsics)
+            self.drawings.add(drawn)
         return hands
 
     def _fail(self, path: Path, error: HandmeshError) -> None:

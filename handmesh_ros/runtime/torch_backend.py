@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import HandNetwork, NetworkConfig
 from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
+from handmesh_ros.training.checkpoint import load_network
 
 CHECKPOINT_SCORE_THRESHOLD = 0.3
 """A checkpoint carries no threshold of its own; exported models bring one from validation."""
@@ -28,29 +27,18 @@ class TorchBackend:
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
-        from handmesh_ros.training.train import load_checkpoint
-
         path = Path(path)
-        settings, state = load_checkpoint(path)
-        template = HandTemplate.bundled()
-        try:
-            network = HandNetwork(NetworkConfig(**settings["network"]), template)
-            network.load_state_dict(state)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise HandmeshError(
-                f"The checkpoint {path} does not fit this version's network "
-                f"({str(error).splitlines()[0]}): train it again or use the version it is from."
-            ) from error
+        network = load_network(path)
         if threads is not None:
             torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = network.eval().to(self._device)
+        self._network = network.to(self._device)
         size = network.config.input_size
         self.sidecar = Sidecar(
             model_id=path.stem,
             input_size=(size, size),
             max_hands=network.config.max_hands,
-            hand_model=HandModelReference.of(template),
+            hand_model=HandModelReference.of(HandTemplate.bundled()),
             score_threshold=CHECKPOINT_SCORE_THRESHOLD,
         )
         device = torch.cuda.get_device_name() if self._device.type == "cuda" else "CPU"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from handmesh_ros.hand.conventions import SIDES, SKELETON
+from handmesh_ros.hand.conventions import RIGHT, SIDES, SKELETON
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.preprocess import check_image, check_intrinsics, intrinsics_from_fov
 
 FINGER_COLORS = ((240, 80, 60), (250, 180, 40), (90, 210, 90), (60, 150, 250), (190, 90, 230))
@@ -32,7 +31,7 @@ def draw_hands(
     image: np.ndarray,
     hands: Hands,
     *,
-    template: HandTemplate | None = None,
+    faces: np.ndarray | None = None,
     intrinsics: np.ndarray | tuple[float, ...] | None = None,
     skeleton: bool = True,
     labels: bool = True,
@@ -43,7 +42,8 @@ def draw_hands(
     Args:
         image: (H, W, 3) uint8 RGB, the image that `hands` were found in.
         hands: the hands.
-        template: the hand model of `hands.vertices`; None draws no mesh.
+        faces: (F, 3) triangles of `hands.vertices` on a right hand, as
+            `HandTemplate.closed_faces`; None draws no mesh.
         intrinsics: (4,) fx, fy, cx, cy that the hands were found with; None the assumed ones.
         skeleton: draw the 21 keypoints and the bones between them.
         labels: draw boxes with side and score.
@@ -56,8 +56,8 @@ def draw_hands(
     canvas = image.copy()
     if intrinsics is None:
         intrinsics = intrinsics_from_fov(*image.shape[:2])
-    if template is not None and len(hands):
-        _draw_meshes(canvas, hands, template, check_intrinsics(intrinsics), mesh_opacity)
+    if faces is not None and len(hands):
+        _draw_meshes(canvas, hands, faces, check_intrinsics(intrinsics), mesh_opacity)
     for index in reversed(range(len(hands))):
         if skeleton:
             _draw_skeleton(canvas, hands.keypoints_2d[index])
@@ -77,16 +77,12 @@ def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
 
 
 def _draw_meshes(
-    canvas: np.ndarray,
-    hands: Hands,
-    template: HandTemplate,
-    intrinsics: np.ndarray,
-    opacity: float,
+    canvas: np.ndarray, hands: Hands, faces: np.ndarray, intrinsics: np.ndarray, opacity: float
 ) -> None:
     triangles, colors, depths = [], [], []
     for index, side in enumerate(hands.handedness):
-        faces = template.faces_for(side, closed=True)
-        corners, normals = _visible_triangles(hands.vertices[index].astype(np.float64), faces)
+        outward = faces if side == RIGHT else faces[:, ::-1]
+        corners, normals = _visible_triangles(hands.vertices[index].astype(np.float64), outward)
         if _longer_side(hands.box[index]) > _SUBDIVIDE_ABOVE:
             corners, normals = _subdivide(corners), _subdivide(normals)
         towards = normals.mean(axis=1)

@@ -56,7 +56,7 @@ def drawn_with_mesh_only(hands, size=(480, 640), **options):
     return draw_hands(
         grey(size),
         hands,
-        template=TEMPLATE,
+        faces=TEMPLATE.closed_faces,
         skeleton=False,
         labels=False,
         mesh_opacity=1.0,
@@ -66,8 +66,10 @@ def drawn_with_mesh_only(hands, size=(480, 640), **options):
 
 def test_input_stays_untouched_and_no_hands_draw_nothing():
     image = grey()
-    np.testing.assert_array_equal(draw_hands(image, Hands.empty(), template=TEMPLATE), image)
-    draw_hands(image, flat_hands((True, (0, 0.1, 0.5))), template=TEMPLATE)
+    np.testing.assert_array_equal(
+        draw_hands(image, Hands.empty(), faces=TEMPLATE.closed_faces), image
+    )
+    draw_hands(image, flat_hands((True, (0, 0.1, 0.5))), faces=TEMPLATE.closed_faces)
     assert (image == 100).all()
 
 
@@ -101,13 +103,13 @@ def test_nearer_hand_hides_the_farther_one():
 
 def test_hands_behind_the_camera_or_outside_the_image_do_no_harm():
     hands = flat_hands((True, (0, 0, -0.5)), (False, (50.0, 0, 0.5)), (True, (0, 0, 0.01)))
-    assert draw_hands(grey(), hands, template=TEMPLATE).shape == (480, 640, 3)
+    assert draw_hands(grey(), hands, faces=TEMPLATE.closed_faces).shape == (480, 640, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (24, 32), (120, 160), (2000, 1500)])
 def test_any_size_is_drawn(size):
     hands = flat_hands((True, (0, 0.1, 0.5)), size=size)
-    drawn = draw_hands(grey(size), hands, template=TEMPLATE)
+    drawn = draw_hands(grey(size), hands, faces=TEMPLATE.closed_faces)
     assert drawn.shape == (*size, 3)
     assert (drawn != 100).any()
 
