@@ -173,7 +173,8 @@ def random_view(
         box = sample.box[hand].astype(np.float64)
         extent = max(box[2] - box[0], box[3] - box[1], 1.0)
         low, high = np.array(options.hand_size) * min(frame_width, frame_height)
-        size = np.exp(rng.uniform(np.log(max(low, _MIN_AIMED_SIZE)), np.log(high)))
+        low = min(max(low, _MIN_AIMED_SIZE), high)
+        size = np.exp(rng.uniform(np.log(low), np.log(high)))
         scale = np.clip(size / extent, 0.45 * whole, max(2.5 * whole, 1.5))
         centre = (box[:2] + box[2:]) / 2
         room = 0.5 * np.array([frame_width, frame_height]) - 0.35 * scale * extent

@@ -24,7 +24,7 @@ from handmesh_ros.training.datasets.sample import Sample
 _PALM = (0, 1, 5, 9, 13, 17)
 _CACHE_VERSION = "1"
 _MIN_WORKING_SIDE = 200
-_ITERATIONS = 4
+_ITERATIONS = 3
 _log = logging.getLogger(__name__)
 
 

@@ -7,10 +7,10 @@ epoch gives depends on (seed, epoch, i) only, so a resumed training sees what it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SKELETON
+from handmesh_ros.training import shards
 from handmesh_ros.training.datasets.augment import Augmenter, letterbox
 from handmesh_ros.training.datasets.mosaic import mosaic_tiles, place_in_mosaic
 from handmesh_ros.training.datasets.photometry import amplitude_spectrum
@@ -32,13 +33,13 @@ Batch = dict[str, torch.Tensor]
 
 
 class Samples(Protocol):
-    """A store of samples: a `ShardDataset`, a list of `Sample` or of dicts."""
+    """A store of samples: a `ShardDataset` or a list of `Sample`."""
 
     def __len__(self) -> int:
         """Return how many samples there are."""
         ...
 
-    def __getitem__(self, index: int, /) -> Sample | Mapping[str, Any]:
+    def __getitem__(self, index: int, /) -> Sample | shards.Sample:
         """Return one sample."""
         ...
 
@@ -143,9 +144,9 @@ class LetterboxDataset(Dataset[Sample]):
         return letterbox(as_sample(self.samples[index]), self.size, self.size)
 
 
-def as_sample(value: Sample | Mapping[str, Any]) -> Sample:
+def as_sample(value: Sample | shards.Sample) -> Sample:
     """Return a `Sample` of whatever a store gives."""
-    return value if isinstance(value, Sample) else Sample.from_mapping(value)
+    return value if isinstance(value, Sample) else Sample.from_stored(value)
 
 
 def collate(samples: Sequence[Sample], max_hands: int = MAX_HANDS) -> Batch:

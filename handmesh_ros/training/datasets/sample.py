@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+
+from handmesh_ros.training import shards
 
 ASSUMED_FIELD_OF_VIEW = np.deg2rad(60.0)
 """Horizontal field of view, radians, of photographs whose camera is not known."""
@@ -116,16 +117,16 @@ class Sample:
         )
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Sample:
-        """Return the sample of a dict as a shard reader gives it; unknown keys are ignored."""
-        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-        known.setdefault("mask", None)
+    def from_stored(cls, stored: shards.Sample) -> Sample:
+        """Return the sample that a shard holds."""
+        known = {f.name: stored.arrays[f.name] for f in fields(cls) if f.name in stored.arrays}
         known["source"] = str(known.get("source", ""))
-        return cls(**known)
+        return cls(image=stored.image, mask=stored.mask, **known)
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Return the fields as a dict, as a shard writer takes it."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+    def to_stored(self, key: str) -> shards.Sample:
+        """Return the sample as a shard holds it, under a key unique in its shard."""
+        arrays = {name: np.asarray(getattr(self, name)) for name in shards.ARRAYS}
+        return shards.Sample(key, self.image, self.mask, arrays)
 
     def select(self, chosen: np.ndarray) -> Sample:
         """Return the sample with some of its hands; the image and the mask stay as they are.

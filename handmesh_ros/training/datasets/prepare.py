@@ -1,0 +1,103 @@
+"""Writing photographs and composites into shards, so that training only reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from handmesh_ros.training.datasets.backgrounds import Backgrounds
+from handmesh_ros.training.datasets.composites import CompositeOptions, compose_sample
+from handmesh_ros.training.datasets.cutouts import Cutout, cut_out_all
+from handmesh_ros.training.datasets.photographs import (
+    Photograph,
+    Split,
+    find_sets,
+    read_photographs,
+    read_samples,
+)
+from handmesh_ros.training.shards import ShardWriter
+
+_log = logging.getLogger(__name__)
+
+
+def compose(
+    output: str | Path,
+    count: int,
+    *,
+    seed: int,
+    sources: Sequence[str | Path],
+    backgrounds: Sequence[str | Path] = (),
+    split: Split = "train",
+    options: CompositeOptions | None = None,
+    cache: str | Path | None = None,
+    first: int = 0,
+) -> None:
+    """Write composites of the labelled photographs as shards.
+
+    Sample i depends on (seed, i) and the sources only, so parts of a set can be made apart.
+
+    Args:
+        output: folder for the shards.
+        count: composites to write.
+        seed: of everything random.
+        sources: folders with labelled sets in or below them, see `photographs`.
+        backgrounds: folders with background photographs; none for drawn ones.
+        split: part of the photographs to use.
+        options: what the composites look like.
+        cache: folder for the cut-outs, which take some 0.3 s each to make.
+        first: number of the first composite.
+
+    Raises:
+        HandmeshError: a folder holds no labels, or no background.
+    """
+    options = options or CompositeOptions()
+    sets = [found for source in sources for found in find_sets(source)]
+    photographs = [photograph for found in sets for photograph in read_photographs(found, split)]
+    cutouts = _cut_outs(sets, split, cache)
+    whole = list(read_samples(photographs)) if options.photograph > 0 else []
+    pictures = Backgrounds(backgrounds)
+    with ShardWriter(Path(output), name=f"composite-{seed}-{first:06d}") as writer:
+        for index in range(first, first + count):
+            rng = np.random.default_rng((seed, index))
+            sample = compose_sample(cutouts, pictures, rng, options, whole)
+            writer.write(sample.to_stored(f"{seed}-{index:06d}"))
+    _log.info("Wrote %d composites of %d cut-outs into %s.", count, len(cutouts), output)
+
+
+def store_photographs(
+    output: str | Path, sources: Sequence[str | Path], split: Split = "train"
+) -> int:
+    """Write the labelled photographs, whole and in their own size, as shards.
+
+    Args:
+        output: folder for the shards.
+        sources: folders with labelled sets in or below them, see `photographs`.
+        split: part of the photographs to write.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        HandmeshError: a folder holds no labels.
+    """
+    photographs: list[Photograph] = []
+    for source in sources:
+        for found in find_sets(source):
+            photographs += read_photographs(found, split)
+    count = 0
+    with ShardWriter(Path(output), name="photograph") as writer:
+        for sample in read_samples(photographs):
+            writer.write(sample.to_stored(f"{count:06d}"))
+            count += 1
+    return count
+
+
+def _cut_outs(sets: Sequence[Path], split: Split, cache: str | Path | None) -> list[Cutout]:
+    cutouts: list[Cutout] = []
+    for found in sets:
+        file = None if cache is None else Path(cache) / f"{found.name}_{split}.npz"
+        cutouts += cut_out_all(read_photographs(found, split), file)
+    return cutouts

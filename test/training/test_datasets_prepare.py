@@ -1,0 +1,59 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+from drawn_hands import drawn_photograph
+
+from handmesh_ros.training.datasets.composites import CompositeOptions
+from handmesh_ros.training.datasets.cutouts import cut_out_all
+from handmesh_ros.training.datasets.dataset import as_sample
+from handmesh_ros.training.datasets.photographs import read_photographs
+from handmesh_ros.training.datasets.prepare import compose, store_photographs
+from handmesh_ros.training.shards import ShardDataset
+
+
+@pytest.fixture
+def photo_set(tmp_path):
+    folder = tmp_path / "drawn"
+    (folder / "images").mkdir(parents=True)
+    sample = drawn_photograph()
+    hand = {"keypoints": sample.keypoints_2d[0].tolist(), "handedness": "right"}
+    names = ["one.png", "two.png"]
+    for name in names:
+        cv2.imwrite(str(folder / "images" / name), cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
+    (folder / "labels.json").write_text(json.dumps({name: hand for name in names}))
+    return folder
+
+
+def test_whole_photographs_come_back_from_their_shards(photo_set, tmp_path):
+    assert store_photographs(tmp_path / "out", [photo_set], "all") == 2
+    stored = ShardDataset(tmp_path / "out")
+    assert len(stored) == 2
+    sample, truth = as_sample(stored[0]), drawn_photograph()
+    assert sample.source == "drawn/one.png"
+    np.testing.assert_allclose(sample.keypoints_2d, truth.keypoints_2d)
+    assert np.abs(sample.image.astype(int) - truth.image).mean() < 4
+
+
+def test_composites_are_the_same_whole_or_in_parts(photo_set, tmp_path):
+    options = CompositeOptions(size=96)
+    settings = {"seed": 3, "sources": [photo_set], "split": "all", "options": options}
+    compose(tmp_path / "whole", 4, cache=tmp_path / "cache", **settings)
+    compose(tmp_path / "part", 2, first=2, cache=tmp_path / "cache", **settings)
+    whole, part = ShardDataset(tmp_path / "whole"), ShardDataset(tmp_path / "part")
+    assert (len(whole), len(part)) == (4, 2)
+    assert whole[2].key == part[0].key
+    np.testing.assert_array_equal(whole[3].image, part[1].image)
+
+
+def test_cached_cut_outs_equal_fresh_ones(photo_set, tmp_path):
+    photographs = read_photographs(photo_set)
+    fresh = cut_out_all(photographs, tmp_path / "cache.npz")
+    cached = cut_out_all(photographs, tmp_path / "cache.npz")
+    assert len(fresh) == len(cached) == 2
+    np.testing.assert_array_equal(fresh[1].image, cached[1].image)
+    np.testing.assert_array_equal(fresh[1].alpha, cached[1].alpha)
+    assert fresh[1].source == cached[1].source == "drawn/two.png"
+    only_one = cut_out_all(photographs[:1], tmp_path / "cache.npz")
+    assert len(only_one) == 1
