@@ -33,6 +33,9 @@ FINGER_BONES = {"index": 2, "middle": 3, "little": 5, "ring": 4, "thumb": 1}
 CHAINS = tuple((1 + 3 * i, 2 + 3 * i, 3 + 3 * i) for i in range(5))
 INDEX, MIDDLE, LITTLE, THUMB = 1, 4, 7, 13
 FOREARM = 16
+FOREARM_FRACTION = 0.85
+"""How much of the way from wrist to elbow the render model keeps: a clean cut before the joint."""
+
 HAND_LENGTH_MEAN, HAND_LENGTH_SD = 0.190, 0.014
 """Wrist joint to middle fingertip, metres: adults of both sexes pooled, after the NASA
 Anthropometric Source Book II and Greiner, Hand Anthropometry of U.S. Army Personnel (1991)."""
@@ -101,7 +104,10 @@ def sample_people(count: int, generator: np.random.Generator) -> Arm:
     weights = np.zeros((len(bone_weights), 17))
     for bone, column in columns.items():
         weights[:, column] += bone_weights[:, body.bone_labels.index(bone)]
-    in_arm = weights.sum(1) >= 0.5
+    template, heads = body.template_vertices.numpy(), body.template_bone_heads.numpy()
+    wrist, elbow = (heads[body.bone_labels.index(b)] for b in ("wrist.R", "lowerarm01.R"))
+    along = (template - wrist) @ (elbow - wrist) / ((elbow - wrist) ** 2).sum()
+    in_arm = (weights.sum(1) >= 0.5) & (along < FOREARM_FRACTION)
     in_arm[hand_ids] = True
     arm_mask = in_arm[all_faces].all(1) & ~hand_mask
     vertex_ids = np.concatenate([hand_ids, np.setdiff1d(all_faces[arm_mask], hand_ids)])
@@ -112,7 +118,7 @@ def sample_people(count: int, generator: np.random.Generator) -> Arm:
         body.face_texture_coordinate_indices.numpy()[face_ids], return_inverse=True
     )
     weights = weights[vertex_ids]
-    heads = [body.bone_labels.index(bone)
+    bones = [body.bone_labels.index(bone)
              for bone, _ in sorted(columns.items(), key=lambda item: item[1])
              if bone == "wrist.R" or bone.startswith("finger")]  # fmt: skip
 
@@ -135,7 +141,7 @@ def sample_people(count: int, generator: np.random.Generator) -> Arm:
 
     return Arm(
         vertices=blend(body.template_vertices, body.blendshapes, vertex_ids),
-        joints=blend(body.template_bone_heads, body.bone_heads_blendshapes, np.array(heads)),
+        joints=blend(body.template_bone_heads, body.bone_heads_blendshapes, np.array(bones)),
         faces=renumber[all_faces[face_ids]],
         weights=weights / weights.sum(1, keepdims=True),
         uv=body.texture_coordinates.numpy()[uv_ids],
@@ -260,7 +266,9 @@ def principal_shapes(
     design = np.concatenate([np.ones((len(scores), 1)), scores], axis=1)
     solution = np.linalg.lstsq(design, others.reshape(len(others), -1), rcond=None)[0]
     error = np.linalg.norm((design @ solution).reshape(others.shape) - others, axis=-1).mean(0)
-    print(f"joints regress within {1e3 * error[:16].max():.2f} mm, forearm {1e3 * error.max():.2f}")
+    print(
+        f"joints regress within {1e3 * error[:16].max():.2f} mm, forearm {1e3 * error.max():.2f}"
+    )
     solution = solution.reshape(1 + SHAPE_COUNT, -1, 3)
     shapes = directions.reshape(SHAPE_COUNT, -1, 3).transpose(1, 2, 0)
     return mean, shapes, solution[0], solution[1:].transpose(1, 2, 0)
@@ -276,14 +284,16 @@ def joint_regressor(template: np.ndarray, shape_dirs: np.ndarray, joint_template
         design = np.concatenate([known.reshape(len(near), -1), np.ones((len(near), 1))], axis=1)
         target = np.append(np.column_stack([centre, joint_shape_dirs[joint]]).ravel(), 1.0)
         start = np.full(len(near), 1.0 / len(near))
-        gram = design.T @ design + 1e-9 * np.eye(design.shape[1])
+        gram = design.T @ design + 1e-8 * np.eye(design.shape[1])
         regressor[joint, near] = start + design @ np.linalg.solve(gram, target - start @ design)
     return regressor
 
 
 def boundary_cap(faces: np.ndarray) -> np.ndarray:
     """Return triangles that close the one boundary loop of a mesh, wound like its faces."""
-    edges = {(int(a), int(b)) for face in faces for a, b in zip(face, np.roll(face, -1), strict=True)}
+    edges = {
+        (int(a), int(b)) for face in faces for a, b in zip(face, np.roll(face, -1), strict=True)
+    }
     following = {b: a for a, b in edges if (b, a) not in edges}
     loop = [next(iter(following))]
     while following[loop[-1]] != loop[0]:
@@ -380,6 +390,23 @@ def skin_regions(template: np.ndarray, joints: np.ndarray, arm: Arm,
     return np.stack(columns, axis=1)
 
 
+def flexion_axes(template: np.ndarray, joints: np.ndarray, arm: Arm,
+                 regions: np.ndarray) -> np.ndarray:  # fmt: skip
+    """Return (15, 3) unit axes about which positive angles close the fingers of the flat hand.
+
+    The four fingers bend towards the palm, -y; the thumb away from its nail.
+    """
+    normals = vertex_normals(template, arm.faces)
+    nail = regions[:, REGIONS.index("nail")]
+    axes = np.zeros((15, 3))
+    for chain in CHAINS:
+        palmar = np.array([0.0, -1.0, 0.0])
+        if chain[0] == THUMB:
+            palmar = -(nail * (nail > 0.5) * arm.weights[:, chain[2]]) @ normals
+        axes[chain[0] - 1 : chain[2]] = normalise(np.cross(joints[chain[2]] - joints[chain[1]], palmar))
+    return axes
+
+
 def sparsest(weights: np.ndarray, most: int = 4) -> np.ndarray:
     """Return weights with at most `most` joints per vertex, summing to one."""
     kept = np.where(weights >= np.sort(weights, axis=1)[:, -most, None], weights, 0.0)
@@ -413,6 +440,7 @@ def build(sample_count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str
     tips = fingertip_indices(mean, joint_template)
     regions = skin_regions(template, joint_template, arm, tips)
     shared = {
+        "flexion_axes": flexion_axes(template, joint_template, arm, regions),
         "mean_pose": np.concatenate([cv2.Rodrigues(r)[0].T for r in relaxed]),
         "joint_template": joint_template,
         "joint_shape_dirs": joint_shapes,

@@ -45,6 +45,8 @@ class HandTemplate:
         fingertips: (5,) int32 vertices, thumb to little finger.
         parents: (J,) int32, -1 for the wrist.
         mean_pose: (15, 3) float32 axis-angle of a relaxed hand; informational.
+        flexion_axes: (15, 3) float32 unit axes about which positive angles close each joint of
+            the right hand, in the flat hand's frame, which is every joint's own at pose zero.
         pose_dirs: (V, 3, 135) float32 corrections per entry of (rotations[1:] - identity), row by
             row; MANO has them, the open hand has none.
         skin_regions: (V, K) float32 masks in [0, 1] for painting skin.
@@ -72,6 +74,7 @@ class HandTemplate:
     fingertips: np.ndarray
     parents: np.ndarray
     mean_pose: np.ndarray
+    flexion_axes: np.ndarray = field(default_factory=_nothing)
     pose_dirs: np.ndarray = field(default_factory=_nothing)
     skin_regions: np.ndarray = field(default_factory=_nothing)
     skin_region_names: tuple[str, ...] = ()
