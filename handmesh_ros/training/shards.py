@@ -1,0 +1,260 @@
+"""Training samples on disk: WebDataset-style tar shards, written once and read at random."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from handmesh_ros.errors import HandmeshError
+
+ARRAYS = (
+    "intrinsics",
+    "is_right",
+    "keypoints_2d",
+    "keypoints_visible",
+    "box",
+    "visible_fraction",
+    "has_3d",
+    "joints",
+    "rotations",
+    "shape",
+    "translation",
+    "colors",
+    "source",
+)
+"""Arrays that every sample holds; ARCHITECTURE.md says their shapes and units."""
+
+JPEG_QUALITY = 93
+
+
+@dataclass
+class Sample:
+    """One training image with its truth.
+
+    Attributes:
+        key: name, unique in its shard.
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) uint8 instance numbers (1..N hands, 255 occluders), or None.
+        arrays: one array for each name in `ARRAYS`.
+    """
+
+    key: str
+    image: np.ndarray
+    mask: np.ndarray | None
+    arrays: dict[str, np.ndarray]
+
+
+def encode(sample: Sample) -> list[tuple[str, bytes]]:
+    """Return the sample's members as names and contents, in the order they are stored."""
+    missing = [name for name in ARRAYS if name not in sample.arrays]
+    if missing:
+        raise HandmeshError(f"the sample {sample.key} lacks the arrays {', '.join(missing)}")
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    members = [(f"{sample.key}.jpg", _encode_image(".jpg", sample.image[..., ::-1], parameters))]
+    if sample.mask is not None:
+        members.append((f"{sample.key}.mask.png", _encode_image(".png", sample.mask, [])))
+    buffer = io.BytesIO()
+    np.savez(buffer, **sample.arrays)
+    members.append((f"{sample.key}.npz", buffer.getvalue()))
+    return members
+
+
+def _encode_image(suffix: str, image: np.ndarray, parameters: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, image, parameters)
+    if not done:
+        raise HandmeshError(f"an image of shape {image.shape} cannot be encoded as {suffix}")
+    return data.tobytes()
+
+
+class ShardWriter:
+    """Writes samples into `NAME-000000.tar`, `NAME-000001.tar`, …
+
+    A shard appears under its name only when it is complete, so that readers may start while
+    others are still being written. Members carry no time or owner: equal samples give equal files.
+
+    Args:
+        folder: made where it does not exist.
+        name: first part of the file names.
+        samples_per_shard: greatest number of samples in one file.
+        first_shard: number of the first file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str = "shard",
+        samples_per_shard: int = 1000,
+        first_shard: int = 0,
+    ) -> None:
+        self.folder, self.name = Path(folder), name
+        self.samples_per_shard = samples_per_shard
+        self._number, self._count = first_shard, 0
+        self._archive: tarfile.TarFile | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif self._archive is not None:
+            self._archive.close()
+            self._partial.unlink(missing_ok=True)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"{self.name}-{self._number:06d}.tar"
+
+    @property
+    def _partial(self) -> Path:
+        return self._path.with_suffix(".tar.partial")
+
+    def write(self, sample: Sample) -> None:
+        """Append one sample."""
+        self.write_members(encode(sample))
+
+    def write_members(self, members: Sequence[tuple[str, bytes]]) -> None:
+        """Append one sample that was encoded elsewhere."""
+        if self._archive is None:
+            self._archive = tarfile.open(self._partial, "w", format=tarfile.USTAR_FORMAT)
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            self._archive.addfile(info, io.BytesIO(data))
+        self._count += 1
+        if self._count == self.samples_per_shard:
+            self.close()
+
+    def close(self) -> None:
+        """Complete the shard in progress, if there is one."""
+        if self._archive is None:
+            return
+        self._archive.close()
+        self._archive = None
+        self._partial.replace(self._path)
+        self._number, self._count = self._number + 1, 0
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where one sample's members lie: file, then suffix to (offset, size)."""
+
+    path: Path
+    key: str
+    members: dict[str, tuple[int, int]]
+
+
+class ShardDataset:
+    """Random access to the samples of tar shards; indexing gives a `Sample`.
+
+    Usable as a map-style torch data set: it holds no open files and can be sent to workers.
+
+    Args:
+        source: a folder of .tar files, one such file, or a list of both.
+
+    Raises:
+        HandmeshError: nothing is there, a file is damaged, or a sample lacks its image or arrays.
+    """
+
+    def __init__(self, source: Path | str | Sequence[Path | str]) -> None:
+        sources = [source] if isinstance(source, (str, Path)) else list(source)
+        self._entries: list[_Entry] = []
+        for path in (p for item in sources for p in _shard_files(Path(item))):
+            self._entries += _scan(path)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Sample:
+        entry = self._entries[index]
+        with open(entry.path, "rb") as file:
+
+            def read(suffix: str) -> bytes:
+                offset, size = entry.members[suffix]
+                file.seek(offset)
+                return file.read(size)
+
+            image = self._decode(entry, read("jpg"), cv2.IMREAD_COLOR)
+            mask = None
+            if "mask.png" in entry.members:
+                mask = self._decode(entry, read("mask.png"), cv2.IMREAD_UNCHANGED)
+            arrays = _read_arrays(entry, read("npz"))
+        return Sample(entry.key, np.ascontiguousarray(image[..., ::-1]), mask, arrays)
+
+    @staticmethod
+    def _decode(entry: _Entry, data: bytes, how: int) -> np.ndarray:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
+        if image is None:
+            raise HandmeshError(
+                f"an image of the sample {entry.key} in {entry.path} is damaged: write the shard "
+                "again"
+            )
+        return image
+
+
+def _shard_files(path: Path) -> list[Path]:
+    files = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise HandmeshError(
+            f"there are no training shards in {path}: give a folder with .tar files, as "
+            "`handmesh synthesize` writes them"
+        )
+    return files
+
+
+def _scan(path: Path) -> list[_Entry]:
+    """Return the samples of one file, in the order of their keys' first members."""
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    size = path.stat().st_size
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for info in archive:
+                if not info.isfile():
+                    continue
+                if info.offset_data + info.size > size:
+                    raise tarfile.ReadError("unexpected end of data")
+                key, _, suffix = info.name.rpartition("/")[2].partition(".")
+                found.setdefault(key, {})[suffix] = (info.offset_data, info.size)
+    except tarfile.TarError as error:
+        raise HandmeshError(
+            f"the shard {path} is damaged or incomplete ({error}): write or copy it again"
+        ) from error
+    for key, members in found.items():
+        missing = [suffix for suffix in ("jpg", "npz") if suffix not in members]
+        if missing:
+            raise HandmeshError(
+                f"the sample {key} in the shard {path} lacks its .{missing[0]} member: write the "
+                "shard again"
+            )
+    return [_Entry(path, key, members) for key, members in found.items()]
+
+
+def _read_arrays(entry: _Entry, data: bytes) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:
+        raise HandmeshError(
+            f"the arrays of the sample {entry.key} in {entry.path} are damaged ({error}): write "
+            "the shard again"
+        ) from error
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise HandmeshError(
+            f"the sample {entry.key} in {entry.path} lacks the arrays {', '.join(missing)}: write "
+            "the shard again"
+        )
+    return arrays

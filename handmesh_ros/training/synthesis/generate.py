@@ -1,0 +1,170 @@
+"""`handmesh synthesize`: write rendered training samples as tar shards."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.training.shards import Sample, ShardWriter, encode
+
+SAMPLES_PER_SHARD = 1000
+BATCH = 20
+
+
+class SampleMaker:
+    """Draws the samples of one run; the sample of a seed and an index is always the same.
+
+    Args:
+        seed: of the run.
+        size: (width, height) of the images, pixels.
+        skins: folder of skin textures, or None for painted ones.
+        backgrounds: folders of photographs without hands.
+
+    Raises:
+        HandmeshError: EGL is missing or a folder is unusable.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        size: tuple[int, int] = (320, 320),
+        skins: Path | None = None,
+        backgrounds: Sequence[Path] = (),
+    ) -> None:
+        from handmesh_ros.hand.template import HandTemplate
+        from handmesh_ros.training.synthesis.renderer import Renderer
+        from handmesh_ros.training.synthesis.scene import SceneSampler
+
+        self.seed = seed
+        self.sampler = SceneSampler(
+            HandTemplate.bundled(), HandTemplate.bundled_render(), *size, skins, backgrounds
+        )
+        self.renderer = Renderer(*size, self.sampler.textures)
+
+    def make(self, index: int) -> Sample:
+        """Return the sample of this index."""
+        from handmesh_ros.training.synthesis.truth import describe
+
+        scene = self.sampler.sample(np.random.default_rng([self.seed, index]))
+        frame = self.renderer.draw(
+            scene.meshes, scene.intrinsics, scene.lighting, scene.background
+        )
+        arrays = describe(scene, frame, self.sampler)
+        return Sample(f"{self.seed:06d}_{index:08d}", frame.color, frame.instance, arrays)
+
+
+_maker: SampleMaker | None = None
+
+
+def _start_worker(
+    seed: int, size: tuple[int, int], skins: Path | None, backgrounds: Sequence[Path]
+) -> None:
+    """Open a renderer in this process; Mesa draws with one thread, as the processes share work."""
+    global _maker
+    import cv2
+
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    cv2.setNumThreads(1)
+    _maker = SampleMaker(seed, size, skins, backgrounds)
+
+
+def _make_batch(indices: range) -> list[list[tuple[str, bytes]]]:
+    assert _maker is not None
+    return [encode(_maker.make(index)) for index in indices]
+
+
+def synthesize(
+    output: Path,
+    count: int,
+    seed: int = 0,
+    size: tuple[int, int] = (320, 320),
+    skins: Path | None = None,
+    backgrounds: Sequence[Path] = (),
+    workers: int = 1,
+) -> Iterator[int]:
+    """Write samples 0..count of a seed as shards, and say how far it is.
+
+    Args:
+        output: folder of the shards, made where it does not exist.
+        count: number of images.
+        seed: the samples depend on it and on their index, not on `workers`.
+        size: (width, height), pixels.
+        skins: folder of skin textures, or None for painted ones.
+        backgrounds: folders of photographs without hands; none means painted ones.
+        workers: processes.
+
+    Yields:
+        The number of samples written so far.
+
+    Raises:
+        HandmeshError: EGL is missing or a folder is unusable.
+    """
+    # Open everything once here, so that problems are one clear sentence and not a dead worker.
+    environment = multiprocessing.get_context("spawn")
+    batches = [range(i, min(i + BATCH, count)) for i in range(0, count, BATCH)]
+    arguments = (seed, size, skins, tuple(backgrounds))
+    done = 0
+    with ShardWriter(output, f"synthetic-{seed}", SAMPLES_PER_SHARD) as writer:
+        if workers <= 1:
+            _start_worker(*arguments)
+            results = map(_make_batch, batches)
+            for batch in results:
+                for members in batch:
+                    writer.write_members(members)
+                done += len(batch)
+                yield done
+            return
+        SampleMaker(*arguments).renderer.close()
+        with environment.Pool(workers, _start_worker, arguments) as pool:
+            for batch in pool.imap(_make_batch, batches):
+                for members in batch:
+                    writer.write_members(members)
+                done += len(batch)
+                yield done
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `handmesh synthesize`."""
+    parser.add_argument("output", type=Path, help="folder for the shards")
+    parser.add_argument("--count", type=int, default=1000, help="number of images")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same images")
+    parser.add_argument(
+        "--size", type=int, nargs="+", default=[320], metavar="PX", help="side, or width height"
+    )
+    parser.add_argument("--skins", type=Path, help="folder of hand skin textures")
+    parser.add_argument(
+        "--backgrounds", type=Path, nargs="+", default=[], help="folders of photos without hands"
+    )
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--contact-sheet", type=Path, help="draw samples with truth into a PNG")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `handmesh synthesize`."""
+    if len(args.size) > 2 or min(args.size) < 32:
+        raise HandmeshError("--size takes one or two numbers of at least 32 pixels")
+    if args.count < 1 or args.workers < 1:
+        raise HandmeshError("--count and --workers take numbers of at least 1")
+    size = (args.size[0], args.size[-1])
+    if args.contact_sheet:
+        from handmesh_ros.training.synthesis.contact_sheet import write_contact_sheet
+
+        maker = SampleMaker(args.seed, size, args.skins, args.backgrounds)
+        samples = [maker.make(index) for index in range(min(args.count, 48))]
+        write_contact_sheet(args.contact_sheet, samples)
+        print(f"{len(samples)} samples drawn into {args.contact_sheet}")
+        return 0
+    start = time.monotonic()
+    options = (args.seed, size, args.skins, args.backgrounds, args.workers)
+    for done in synthesize(args.output, args.count, *options):
+        if done % SAMPLES_PER_SHARD == 0 or done == args.count:
+            rate = done / (time.monotonic() - start)
+            print(f"{done} of {args.count} images, {rate:.1f}/s", flush=True)
+    return 0
