@@ -1,0 +1,418 @@
+"""The single-stage hand network, top to bottom.
+
+One trunk, one shared feature map at stride 8, one pair of centre heatmaps (left, right). At the K
+best peaks the shared map is read, first at the centre and then at the 21 keypoints found from it;
+small heads turn what was read into box, keypoints, pose, shape, placement and colours, and the
+skinned hand model turns those into a mesh in the camera frame. All of it is one graph.
+
+After Ren, Zhu and Zhang, "End-to-end Weakly-supervised Single-stage Multiple 3D Hand Mesh
+Reconstruction from a Single RGB Image" (CVIU 2023), with the changes listed in ARCHITECTURE.md.
+
+Shapes: B images, K slots per image, N hands in a flat list, C feature channels, V vertices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.model import HandModel, mirror_rotations, rotation_from_6d
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.network.backbone import BACKBONES
+
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the network.
+
+    Args:
+        backbone: "efficientnet_lite0" or "resnet50".
+        input_size: side of the square input image, pixels, a multiple of 32.
+        stride: of the shared feature map and the centre heatmaps, 4 or 8 network pixels.
+        max_hands: K, slots of the output.
+        channels: C of the shared feature map.
+        hidden: width of the heads that run once per hand.
+        color_rank: number of colour patterns that vertex colours are mixed from.
+
+    Raises:
+        HandmeshError: a value is out of its range.
+    """
+
+    backbone: str = "efficientnet_lite0"
+    input_size: int = 256
+    stride: int = 8
+    max_hands: int = 10
+    channels: int = 128
+    hidden: int = 512
+    color_rank: int = 64
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise HandmeshError(
+                f"Unknown backbone {self.backbone!r}: choose one of {', '.join(BACKBONES)}."
+            )
+        if self.stride not in (4, 8):
+            raise HandmeshError(f"The network's stride is {self.stride}: it must be 4 or 8.")
+        if self.input_size < 64 or self.input_size % 32:
+            raise HandmeshError(
+                f"The network's input size is {self.input_size}: it must be a multiple of 32, "
+                "at least 64."
+            )
+
+
+class HandParameters(NamedTuple):
+    """What the heads say of N hands, before the hand model.
+
+    Attributes:
+        size: (N,) longer side of the box, network pixels.
+        box: (N, 4) x0, y0, x1, y1, network pixels.
+        coarse_keypoints: (N, 21, 2) network pixels, from the centre's feature alone.
+        keypoints: (N, 21, 2) network pixels, refined at the coarse keypoints.
+        rotations: (N, 16, 3, 3) seen from the camera along the wrist's ray, as right hand.
+        shape: (N, 10).
+        scale: (N,) network pixels per metre at the wrist.
+        wrist: (N, 2) network pixels.
+        colors: (N, V, 3) in [0, 1].
+    """
+
+    size: Tensor
+    box: Tensor
+    coarse_keypoints: Tensor
+    keypoints: Tensor
+    rotations: Tensor
+    shape: Tensor
+    scale: Tensor
+    wrist: Tensor
+    colors: Tensor
+
+
+class HandGeometry(NamedTuple):
+    """N hands in the camera frame, metres.
+
+    Attributes:
+        joints: (N, 21, 3).
+        vertices: (N, V, 3).
+        rotations: (N, 16, 3, 3), the wrist's in the camera frame.
+        translation: (N, 3), the wrist.
+    """
+
+    joints: Tensor
+    vertices: Tensor
+    rotations: Tensor
+    translation: Tensor
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, depthwise: bool = False) -> nn.Sequential:
+    """Convolution, batch norm and ReLU; depthwise-separable on demand."""
+    layers: list[nn.Module] = []
+    if depthwise:
+        layers += [
+            nn.Conv2d(inputs, inputs, kernel, padding=kernel // 2, groups=inputs, bias=False),
+            nn.BatchNorm2d(inputs),
+        ]
+        kernel = 1
+    layers += [
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]
+    return nn.Sequential(*layers)
+
+
+class Neck(nn.Module):
+    """Feature pyramid (Lin et al. 2017), coarse to fine, that ends in one map."""
+
+    def __init__(self, inputs: tuple[int, ...], channels: int):
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in inputs)
+        self.smooth = nn.ModuleList(
+            _conv(channels, channels, kernel=5, depthwise=True) for _ in inputs
+        )
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Merge maps of growing stride into one (B, channels, H, W) of the finest."""
+        merged = self.smooth[-1](self.lateral[-1](maps[-1]))
+        for level in range(len(maps) - 2, -1, -1):
+            merged = F.interpolate(merged, scale_factor=2.0, mode="nearest")
+            merged = self.smooth[level](self.lateral[level](maps[level]) + merged)
+        return merged
+
+
+def _mlp(inputs: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, hidden),
+        nn.LayerNorm(hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.LayerNorm(hidden),
+        nn.ReLU(),
+    )
+
+
+class HandHeads(nn.Module):
+    """From the shared feature map at a hand's centre to that hand's parameters."""
+
+    def __init__(self, config: NetworkConfig, vertex_count: int):
+        super().__init__()
+        channels, hidden = config.channels, config.hidden
+        self.vertex_count = vertex_count
+        self.from_centre = _mlp(channels + 1, hidden // 2)
+        self.size = nn.Linear(hidden // 2, 1)
+        self.box = nn.Linear(hidden // 2, 4)
+        self.coarse_keypoints = nn.Linear(hidden // 2, 42)
+        self.at_keypoint = nn.Linear(channels, channels // 2)
+        self.from_keypoints = _mlp(21 * (channels // 2) + 42 + hidden // 2, hidden)
+        self.keypoints = nn.Linear(hidden, 42)
+        self.rotations = nn.Linear(hidden, 16 * 6)
+        self.shape = nn.Linear(hidden, 10)
+        self.placement = nn.Linear(hidden, 3)
+        self.color_weights = nn.Linear(hidden, config.color_rank)
+        self.color_patterns = nn.Linear(config.color_rank, 3 * vertex_count)
+        for head in (self.coarse_keypoints, self.keypoints, self.rotations, self.placement):
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+        nn.init.normal_(self.color_patterns.weight, std=0.1)
+
+    def forward(
+        self, features: Tensor, image: Tensor, centre: Tensor, is_right: Tensor, stride: int
+    ) -> HandParameters:
+        """Read N hands off the shared map.
+
+        Args:
+            features: (B, C, H, W) shared feature map.
+            image: (N,) index of each hand's image in the batch.
+            centre: (N, 2) network pixels.
+            is_right: (N,) 1 for right hands.
+            stride: of the feature map, network pixels.
+        """
+        count = centre.shape[0]
+        sample = _sampler(features, image, stride)
+        side = is_right[:, None] * 2 - 1  # (N, 1)
+        at_centre = self.from_centre(
+            torch.cat([sample(centre[:, None])[:, 0], side], dim=1)
+        )  # (N, hidden / 2)
+        size = torch.exp(self.size(at_centre)[:, 0].clamp(-3, 3)) * (8.0 * stride)  # (N,)
+        reach = F.softplus(self.box(at_centre)) * size[:, None]  # left, top, right, bottom
+        box = torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], dim=1)
+        coarse = self.coarse_keypoints(at_centre).reshape(count, 21, 2)
+        coarse_keypoints = centre[:, None] + coarse * size[:, None, None]
+
+        # The keypoints are looked up where the centre says they are; the gradient goes through
+        # what is read there, not through where it is read.
+        at_keypoints = self.at_keypoint(sample(coarse_keypoints.detach()))  # (N, 21, C / 2)
+        hand = self.from_keypoints(
+            torch.cat([at_keypoints.flatten(1), coarse.detach().flatten(1), at_centre], dim=1)
+        )  # (N, hidden)
+        shift = self.keypoints(hand).reshape(count, 21, 2)
+        keypoints = coarse_keypoints + shift * size[:, None, None]
+        placement = self.placement(hand)
+        colors = self.color_patterns(self.color_weights(hand)).reshape(count, self.vertex_count, 3)
+        identity = hand.new_tensor([1.0, 0, 0, 0, 1, 0]).repeat(16)
+        return HandParameters(
+            size=size,
+            box=box,
+            coarse_keypoints=coarse_keypoints,
+            keypoints=keypoints,
+            rotations=rotation_from_6d((self.rotations(hand) + identity).reshape(count, 16, 6)),
+            shape=self.shape(hand),
+            # A hand's box is some 0.17 m long.
+            scale=torch.exp(placement[:, 0].clamp(-3, 3)) * size / 0.17,
+            wrist=keypoints[:, 0] + placement[:, 1:] * size[:, None],
+            colors=torch.sigmoid(colors),
+        )
+
+
+def _sampler(features: Tensor, image: Tensor, stride: int):
+    """Return a function that reads the map bilinearly at (N, P, 2) network pixels: (N, P, C)."""
+    height, width = features.shape[2:]
+    extent = features.new_tensor([width * stride, height * stride])
+
+    def sample(points: Tensor) -> Tensor:
+        # Pixel centres are whole numbers here, cell corners -1 and 1 in grid_sample.
+        grid = (2 * points + 1) / extent - 1
+        if features.shape[0] == 1:  # the exported graph: all hands read the one image
+            read = F.grid_sample(features, grid[None], align_corners=False)  # (1, C, N, P)
+            return read[0].permute(1, 2, 0)
+        read = F.grid_sample(features[image], grid[:, None], align_corners=False)
+        return read[:, :, 0].transpose(1, 2)
+
+    return sample
+
+
+def place(
+    parameters: HandParameters, is_right: Tensor, intrinsics: Tensor, hand_model: HandModel
+) -> HandGeometry:
+    """Put N hands into the camera frame.
+
+    The network sees a hand along the ray through its wrist; the rotation of that ray is applied
+    here, so that the same picture of a hand means the same numbers anywhere in the image. Depth
+    follows from the hand's scale in the image: z = f / scale, f = sqrt(fx fy).
+
+    Args:
+        parameters: of the heads.
+        is_right: (N,) 1 for right hands.
+        intrinsics: (N, 4) fx, fy, cx, cy, network pixels.
+        hand_model: the skinned hand.
+    """
+    focal, principal = intrinsics[:, :2], intrinsics[:, 2:]
+    depth = torch.sqrt(focal[:, 0] * focal[:, 1]) / parameters.scale
+    ray = (parameters.wrist - principal) / focal  # (N, 2), at z = 1
+    translation = torch.cat([ray * depth[:, None], depth[:, None]], dim=1)
+    rotations = mirror_rotations(parameters.rotations, is_right)
+    wrist = torch.matmul(ray_rotation(ray), rotations[:, 0])
+    rotations = torch.cat([wrist[:, None], rotations[:, 1:]], dim=1)
+    vertices, joints = hand_model(rotations, parameters.shape, is_right)
+    return HandGeometry(
+        joints=joints + translation[:, None],
+        vertices=vertices + translation[:, None],
+        rotations=rotations,
+        translation=translation,
+    )
+
+
+def ray_rotation(ray: Tensor) -> Tensor:
+    """Return the smallest rotations that turn the optical axis into given rays.
+
+    Rodrigues' formula for the rotation between unit vectors a and b,
+    I + [v]ₓ + [v]ₓ² / (1 + a·b) with v = a × b.
+
+    Args:
+        ray: (N, 2) x / z and y / z of the ray.
+
+    Returns:
+        (N, 3, 3).
+    """
+    z = torch.rsqrt(1 + (ray * ray).sum(1))
+    x, y = ray[:, 0] * z, ray[:, 1] * z
+    share = 1 / (1 + z)
+    rows = [1 - x * x * share, -x * y * share, x, -x * y * share, 1 - y * y * share, y, -x, -y, z]
+    return torch.stack(rows, dim=1).reshape(-1, 3, 3)
+
+
+def project(points: Tensor, intrinsics: Tensor) -> Tensor:
+    """Project camera points through a pinhole.
+
+    Args:
+        points: (N, P, 3) metres, camera frame.
+        intrinsics: (N, 4) fx, fy, cx, cy, pixels.
+
+    Returns:
+        (N, P, 2) pixels; depths below 1 cm count as 1 cm.
+    """
+    normalised = points[..., :2] / points[..., 2:].clamp(min=0.01)
+    return normalised * intrinsics[:, None, :2] + intrinsics[:, None, 2:]
+
+
+class HandNetwork(nn.Module):
+    """The whole network: image and intrinsics in, K hands in the camera frame out."""
+
+    def __init__(self, config: NetworkConfig, template: HandTemplate):
+        super().__init__()
+        self.config = config
+        self.backbone = BACKBONES[config.backbone]()
+        first = 0 if config.stride == 4 else 1
+        self.neck = Neck(self.backbone.channels[first:], config.channels)
+        self.first_level = first
+        self.centre_head = nn.Sequential(
+            _conv(config.channels, config.channels, depthwise=True),
+            nn.Conv2d(config.channels, 2, 1),
+        )
+        # A rare class: start at probability 0.01 (Lin et al. 2017, focal loss).
+        nn.init.constant_(self.centre_head[1].bias, -4.59)
+        self.hand_features = _conv(config.channels, config.channels, depthwise=True)
+        self.heads = HandHeads(config, len(template.template))
+        self.hand_model = HandModel(template)
+        self.register_buffer("mean", 255 * torch.tensor(IMAGE_MEAN)[:, None, None], False)
+        self.register_buffer("std", 255 * torch.tensor(IMAGE_STD)[:, None, None], False)
+        self._register_cells()
+
+    def _register_cells(self) -> None:
+        """Constant tables cell → centre and side: no integer division in the exported graph."""
+        cells = self.config.input_size // self.config.stride
+        index = torch.arange(cells * cells)
+        x, y = index % cells, torch.div(index, cells, rounding_mode="floor")
+        centre = (torch.stack([x, y], dim=1) + 0.5) * self.config.stride - 0.5
+        self.register_buffer("cell_centre", centre.repeat(2, 1), persistent=False)
+        self.register_buffer(
+            "cell_side", torch.arange(2).repeat_interleave(len(index)).float(), persistent=False
+        )
+
+    def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the dense part.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+
+        Returns:
+            centre heatmap logits (B, 2, H / stride, W / stride), left first, and the shared
+            feature map (B, C, H / stride, W / stride) that hands are read from.
+        """
+        x = image.float().permute(0, 3, 1, 2)  # Cast before Transpose: TensorRT's uint8 rule
+        x = (x - self.mean) / self.std
+        shared = self.neck(self.backbone(x)[self.first_level :])
+        return self.centre_head(shared), self.hand_features(shared)
+
+    def hands_at(
+        self, features: Tensor, image: Tensor, centre: Tensor, is_right: Tensor
+    ) -> HandParameters:
+        """Read N hands at given centres; arguments as in `HandHeads.forward`."""
+        return self.heads(features, image, centre, is_right, self.config.stride)
+
+    def peaks(self, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Find the K best centres of one image.
+
+        Args:
+            heatmaps: (1, 2, H, W) probabilities.
+
+        Returns:
+            score (K,), P(right) (K,), centre (K, 2) network pixels, is_right (K,).
+        """
+        top = F.max_pool2d(heatmaps, 3, stride=1, padding=1)
+        peaks = heatmaps * (heatmaps >= top).float()
+        score, index = torch.topk(peaks.flatten(), self.config.max_hands)
+        centre, is_right = self.cell_centre[index], self.cell_side[index]
+        both = heatmaps.reshape(2, -1)
+        both = torch.cat([both, both.flip(0)], dim=1)  # (2, 2HW): row 0 own side, row 1 other
+        other = both[1][index]
+        own_share = torch.clamp(score / (score + other + 1e-6), min=0.5)
+        return score, torch.where(is_right > 0.5, own_share, 1 - own_share), centre, is_right
+
+    def forward(self, image: Tensor, intrinsics: Tensor) -> dict[str, Tensor]:
+        """Find the hands of one image: the graph that is exported.
+
+        Args:
+            image: (1, S, S, 3) uint8 RGB, letterboxed.
+            intrinsics: (1, 4) float32 fx, fy, cx, cy, network pixels.
+
+        Returns:
+            K slots, best first: score (K,), handedness (K,) P(right), centre (K, 2), box (K, 4),
+            joints_2d (K, 21, 2), all in network pixels; joints (K, 21, 3), vertices (K, V, 3),
+            translation (K, 3) in camera metres; rotations (K, 16, 3, 3), shape (K, 10),
+            colors (K, V, 3) in [0, 1].
+        """
+        heatmap_logits, features = self.features(image)
+        score, handedness, centre, is_right = self.peaks(torch.sigmoid(heatmap_logits))
+        first_image = torch.zeros_like(is_right, dtype=torch.long)
+        found = self.hands_at(features, first_image, centre, is_right)
+        hands = place(found, is_right, intrinsics.expand(len(centre), 4), self.hand_model)
+        return {
+            "score": score,
+            "handedness": handedness,
+            "centre": centre,
+            "box": found.box,
+            "joints_2d": found.keypoints,
+            "joints": hands.joints,
+            "vertices": hands.vertices,
+            "rotations": hands.rotations,
+            "shape": found.shape,
+            "translation": hands.translation,
+            "colors": found.colors,
+        }

@@ -1,0 +1,52 @@
+"""Reading what `handmesh train` wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.network.model import HandNetwork, NetworkConfig
+
+
+def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return a checkpoint's hyperparameters and its network's weights.
+
+    Raises:
+        HandmeshError: the file cannot be read or is no checkpoint of this network.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        states = content["state_dict"]
+        settings = content["hyper_parameters"]
+    except FileNotFoundError as error:
+        raise HandmeshError(f"There is no checkpoint {path}.") from error
+    except Exception as error:  # torch raises a dozen kinds for damaged files
+        raise HandmeshError(
+            f"{path} is not a training checkpoint of handmesh_ros ({type(error).__name__}): "
+            "give a .ckpt file that `handmesh train` wrote."
+        ) from error
+    prefix = "network."
+    state = {n[len(prefix) :]: t for n, t in states.items() if n.startswith(prefix)}
+    return settings, state
+
+
+def load_network(checkpoint: str | Path) -> HandNetwork:
+    """Return the network of a checkpoint, in evaluation mode.
+
+    Raises:
+        HandmeshError: the file is no checkpoint of this network.
+    """
+    settings, state = load_checkpoint(checkpoint)
+    network = HandNetwork(NetworkConfig(**settings["network"]), HandTemplate.bundled())
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise HandmeshError(
+            f"The weights in {checkpoint} do not fit this version's network: train again, or use "
+            "the version that trained them."
+        ) from error
+    return network.eval()

@@ -1,0 +1,239 @@
+"""What the network is trained on: dense centre targets and the losses of single hands.
+
+Every loss is zero at the truth. Image distances are divided by the hand's size in the image and
+lengths are in decimetres, so that small and large hands count alike and terms are of one order.
+
+Shapes: B images, M padded hands per image, N hands that take part (a flat list), C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from handmesh_ros.hand.conventions import SKELETON
+from handmesh_ros.network.model import HandGeometry, HandParameters, project
+
+_DECIMETRES = 10.0
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each loss; a weight of 0 switches it off.
+
+    Args:
+        centre: focal loss of the two centre heatmaps.
+        size: of the box's longer side, absolute difference of logarithms.
+        box: L1 of the box corners and one minus generalised IoU.
+        coarse_keypoints: L1 of the keypoints read at the centre.
+        keypoints: L1 of the refined keypoints.
+        reprojection: L1 of the projected 3D joints against the labelled keypoints.
+        bone_direction: squared difference of unit 2D bone vectors.
+        rotations: L1 of rotation matrices (only with 3D labels).
+        shape: L1 of shape coefficients (only with 3D labels).
+        joints: L1 of wrist-relative joints (only with 3D labels).
+        vertices: L1 of wrist-relative vertices (only with 3D labels).
+        depth: absolute difference of logarithms of the wrist's depth (only with 3D labels).
+        colors: L1 of vertex colours (only with 3D labels).
+        shape_prior: mean squared shape coefficient.
+    """
+
+    centre: float = 1.0
+    size: float = 0.5
+    box: float = 1.0
+    coarse_keypoints: float = 2.0
+    keypoints: float = 5.0
+    reprojection: float = 4.0
+    bone_direction: float = 0.5
+    rotations: float = 2.0
+    shape: float = 0.1
+    joints: float = 4.0
+    vertices: float = 4.0
+    depth: float = 0.5
+    colors: float = 0.5
+    shape_prior: float = 0.01
+
+
+def hand_centres(keypoints_2d: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """Return the mean of each hand's keypoints inside the image.
+
+    Args:
+        keypoints_2d: (..., 21, 2) network pixels.
+        width: of the image, pixels.
+        height: of the image, pixels.
+
+    Returns:
+        centres (..., 2), and whether any keypoint is inside (...) bool.
+    """
+    limit = keypoints_2d.new_tensor([width - 0.5, height - 0.5])
+    inside = ((keypoints_2d >= -0.5) & (keypoints_2d < limit)).all(-1)
+    count = inside.sum(-1)
+    centre = (keypoints_2d * inside[..., None]).sum(-2) / count.clamp(min=1)[..., None]
+    return centre, count > 0
+
+
+def gaussian_sigma(box: Tensor) -> Tensor:
+    """Return the width of the bump that a hand's centre gets: 0.09 of the box's mean side.
+
+    TTFNet's width (Liu et al. 2020, α = 0.54, σ = α · side / 6); CenterNet's is a third of that
+    and at stride 8 would be a single cell for every hand.
+
+    Args:
+        box: (..., 4) x0, y0, x1, y1, heatmap cells.
+
+    Returns:
+        (...) standard deviations, cells, at least 0.6.
+    """
+    side = torch.sqrt((box[..., 2:] - box[..., :2]).clamp(min=0).prod(-1))
+    return (0.09 * side).clamp(min=0.6)
+
+
+def centre_targets(
+    batch: dict[str, Tensor], height: int, width: int, stride: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the centre heatmaps of a batch.
+
+    Args:
+        batch: with `valid`, `ignore`, `is_right` (B, M), `keypoints_2d` (B, M, 21, 2),
+            `box` (B, M, 4).
+        height: of the heatmap, cells.
+        width: of the heatmap, cells.
+        stride: network pixels per cell.
+
+    Returns:
+        target (B, 2, height, width), 1 exactly at the centres' cells; weight (B, 1, height,
+        width), 0 where a hand is to be ignored; trained (B, M) bool, hands that have a centre.
+    """
+    centre, inside = hand_centres(batch["keypoints_2d"], width * stride, height * stride)
+    cell = torch.floor((centre + 0.5) / stride)
+    sigma = gaussian_sigma(batch["box"] / stride)
+    y = torch.arange(height, device=cell.device, dtype=cell.dtype)
+    x = torch.arange(width, device=cell.device, dtype=cell.dtype)
+    square_x = (x - cell[..., :1]) ** 2  # (B, M, width)
+    square_y = (y - cell[..., 1:]) ** 2  # (B, M, height)
+    distance = square_y[..., :, None] + square_x[..., None, :]
+    bump = torch.exp(-distance / (2 * sigma**2)[..., None, None])  # (B, M, height, width)
+    trained = batch["valid"] & ~batch["ignore"] & inside
+    ignored = batch["valid"] & batch["ignore"]
+    sides = torch.stack([trained & ~batch["is_right"], trained & batch["is_right"]], dim=1)
+    target = (bump[:, None] * sides[..., None, None]).amax(2)
+    weight = 1 - ((bump > 0.1) & ignored[..., None, None]).any(1, keepdim=True).float()
+    return target, torch.maximum(weight, (target.amax(1, keepdim=True) == 1).float()), trained
+
+
+def focal_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the penalty-reduced focal loss, α = 2, β = 4, per positive (Law & Deng 2018).
+
+    Args:
+        logits: (B, 2, H, W).
+        target: (B, 2, H, W) in [0, 1].
+        weight: (B, 1, H, W).
+    """
+    probability = torch.sigmoid(logits)
+    positive = (target == 1).float()
+    hit = -F.logsigmoid(logits) * (1 - probability) ** 2 * positive
+    miss = -F.logsigmoid(-logits) * probability**2 * (1 - target) ** 4 * (1 - positive)
+    return ((hit + miss) * weight).sum() / positive.sum().clamp(min=1)
+
+
+def generalised_iou(box: Tensor, truth: Tensor) -> Tensor:
+    """Return the generalised IoU of paired boxes (Rezatofighi et al. 2019).
+
+    Args:
+        box: (N, 4) x0, y0, x1, y1.
+        truth: (N, 4).
+
+    Returns:
+        (N,) in (-1, 1].
+    """
+
+    def area(corners: Tensor) -> Tensor:
+        return (corners[:, 2:] - corners[:, :2]).clamp(min=0).prod(1)
+
+    low, high = torch.maximum(box[:, :2], truth[:, :2]), torch.minimum(box[:, 2:], truth[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    union = (area(box) + area(truth) - shared).clamp(min=1e-6)
+    low, high = torch.minimum(box[:, :2], truth[:, :2]), torch.maximum(box[:, 2:], truth[:, 2:])
+    hull = (high - low).clamp(min=0).prod(1).clamp(min=1e-6)
+    return shared / union - (hull - union) / hull
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean over the hands of weight 1; 0 when there are none. values (N, ...), weight (N,)."""
+    return (values.flatten(1).mean(1) * weight).sum() / weight.sum().clamp(min=1)
+
+
+def _bones(points: Tensor) -> Tensor:
+    """Unit 2D bone vectors (N, 20, 2) of keypoints (N, 21, 2)."""
+    parents = [parent for parent, _ in SKELETON]
+    children = [child for _, child in SKELETON]
+    bones = points[:, children] - points[:, parents]
+    return bones / torch.sqrt((bones * bones).sum(-1, keepdim=True) + 1e-4)
+
+
+def hand_losses(
+    found: HandParameters,
+    hands: HandGeometry,
+    truth: dict[str, Tensor],
+    true_vertices: Tensor,
+) -> dict[str, Tensor]:
+    """Compute every loss of N hands, unweighted.
+
+    Args:
+        found: the heads' output.
+        hands: the same hands in the camera frame.
+        truth: the batch's fields for these hands, each (N, ...).
+        true_vertices: (N, V, 3) metres, relative to the wrist; unused rows may be anything finite.
+
+    Returns:
+        one scalar for each field of `LossWeights` but `centre`.
+    """
+    everyone = torch.ones_like(found.size)
+    with_3d = truth["has_3d"].float()
+    size = (truth["box"][:, 2:] - truth["box"][:, :2]).amax(1).clamp(min=4)
+    in_sizes = 1 / size[:, None, None]
+    keypoints = truth["keypoints_2d"]
+    # Hidden keypoints are guesses: they count less, with 3D labels (exact) or without.
+    seen = 0.3 + 0.7 * truth["keypoints_visible"].float()[..., None]
+    projected = project(hands.joints, truth["hand_intrinsics"])
+    bones = _bones(projected) - _bones(keypoints)
+    true_joints = truth["joints"] - truth["translation"][:, None]
+    joints = hands.joints - hands.translation[:, None]
+    vertices = hands.vertices - hands.translation[:, None]
+    true_depth = truth["translation"][:, 2].clamp(min=0.05)
+    box = (found.box - truth["box"]).abs() / size[:, None]
+    return {
+        "size": _mean((torch.log(found.size) - torch.log(size)).abs()[:, None], everyone),
+        "box": _mean(
+            box.mean(1, keepdim=True)
+            + 0.5 * (1 - generalised_iou(found.box, truth["box"]))[:, None],
+            everyone,
+        ),
+        "coarse_keypoints": _mean(
+            (found.coarse_keypoints - keypoints).abs() * in_sizes * seen, everyone
+        ),
+        "keypoints": _mean((found.keypoints - keypoints).abs() * in_sizes * seen, everyone),
+        # The clamp keeps a hand that is still placed wildly from drowning the others.
+        "reprojection": _mean(
+            ((projected - keypoints).abs() * in_sizes * seen).clamp(max=2), everyone
+        ),
+        "bone_direction": _mean(bones**2 * seen[:, 1:], everyone),
+        "rotations": _mean((hands.rotations - truth["rotations"]).abs(), with_3d),
+        "shape": _mean((found.shape - truth["shape"]).abs(), with_3d),
+        "joints": _mean((joints - true_joints).abs() * _DECIMETRES, with_3d),
+        "vertices": _mean((vertices - true_vertices).abs() * _DECIMETRES, with_3d),
+        "depth": _mean(
+            (torch.log(hands.translation[:, 2]) - torch.log(true_depth)).abs()[:, None], with_3d
+        ),
+        "colors": _mean((found.colors - truth["colors"]).abs(), with_3d),
+        "shape_prior": _mean(found.shape**2, everyone),
+    }
+
+
+def total_loss(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
+    """Return the weighted sum of the losses."""
+    terms = [getattr(weights, field.name) * losses[field.name] for field in fields(weights)]
+    return torch.stack(terms).sum()

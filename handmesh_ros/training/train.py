@@ -1,0 +1,201 @@
+"""`handmesh train`: run one stage of training, resume it, or start from another's weights."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from handmesh_ros.training.checkpoint import load_checkpoint
+from handmesh_ros.training.config import TrainingConfig
+from handmesh_ros.training.datasets.dataset import (
+    HandDataset,
+    LetterboxDataset,
+    Source,
+    collate,
+)
+from handmesh_ros.training.shards import ShardDataset
+from handmesh_ros.training.trainer import HandTrainer, ResumableSampler
+
+
+class HandData(lightning.LightningDataModule):
+    """Loaders over shard folders; resumes in the middle of an epoch.
+
+    Args:
+        config: of the run.
+        data_dir: folder that the configured paths are relative to.
+    """
+
+    def __init__(self, config: TrainingConfig, data_dir: Path):
+        super().__init__()
+        self.config, self.data_dir = config, data_dir
+        self.sampler: ResumableSampler | None = None
+
+    def train_dataloader(self) -> DataLoader:
+        """Endless augmented samples, cut into epochs of `epoch_steps` batches."""
+        assert self.trainer is not None
+        data, batch_size = self.config.data, self.config.optimisation.batch_size
+        world = self.trainer.world_size
+        epoch_size = self.config.epoch_steps * batch_size * world
+        dataset = HandDataset(
+            [Source(ShardDataset(self.data_dir / s.path), s.weight) for s in data.train],
+            length=epoch_size,
+            size=self.config.network.input_size,
+            mosaic=data.mosaic,
+            seed=self.config.seed,
+        )
+        sampler = ResumableSampler(epoch_size, self.trainer.global_rank, world)
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        sampler.skip(done * batch_size * world)
+        return self._loader(dataset, batch_size, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """Every validation folder as the runtime would see it."""
+        size = self.config.network.input_size
+        return [
+            self._loader(LetterboxDataset(ShardDataset(self.data_dir / source.path), size), 16)
+            for source in self.config.data.validation
+        ]
+
+    def _loader(self, dataset: Any, batch_size: int, **options: Any) -> DataLoader:
+        workers = self.config.data.workers
+        return DataLoader(
+            dataset,
+            batch_size,
+            num_workers=workers,
+            collate_fn=collate,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_one_thread,
+            **options,
+        )
+
+
+def _one_thread(worker: int) -> None:
+    """Keep the libraries of a loader process from starting threads of their own."""
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+def train(
+    config: TrainingConfig,
+    data_dir: Path,
+    output: Path,
+    *,
+    devices: str = "auto",
+    nodes: int = 1,
+    max_steps: int | None = None,
+) -> Path:
+    """Train until `steps` are done; continues from `output`/last.ckpt when it is there.
+
+    Args:
+        config: of the run.
+        data_dir: folder that the configured shard folders are relative to.
+        output: folder for checkpoints and logs.
+        devices: Lightning's: "auto", or a number of processes.
+        nodes: number of machines (started by torchrun or SLURM).
+        max_steps: stop earlier than configured, for a try.
+
+    Returns:
+        the last checkpoint.
+
+    Raises:
+        HandmeshError: data are missing or broken, or the loss became not a number.
+    """
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    opt = config.optimisation
+    last = output / "last.ckpt"
+    module = HandTrainer(
+        network=config.network,
+        weights=config.losses,
+        learning_rate=opt.learning_rate,
+        trunk_rate=opt.trunk_rate,
+        weight_decay=opt.weight_decay,
+        warmup_steps=opt.warmup_steps,
+        total_steps=opt.steps,
+        frozen_stages=opt.frozen_stages,
+        pretrained=opt.pretrained and not config.start_from and not last.exists(),
+    )
+    if config.start_from and not last.exists():
+        module.network.load_state_dict(load_checkpoint(config.start_from)[1])
+    module = module.to(memory_format=torch.channels_last)
+    callbacks: list[lightning.Callback] = [
+        ModelCheckpoint(
+            output,
+            save_last=True,
+            save_top_k=0,
+            every_n_train_steps=config.checkpoint_steps,
+            enable_version_counter=False,
+        ),
+        LearningRateMonitor("step"),
+        TQDMProgressBar(refresh_rate=20),
+    ]
+    if opt.ema_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=opt.ema_decay, use_buffers=True))
+    several = devices not in ("auto", "1") or nodes > 1
+    trainer = lightning.Trainer(
+        default_root_dir=output,
+        accelerator="auto",
+        devices=devices if devices == "auto" else int(devices),
+        num_nodes=nodes,
+        strategy="ddp" if several else "auto",
+        use_distributed_sampler=False,
+        precision=opt.precision,  # type: ignore[arg-type]
+        max_epochs=-1,
+        max_steps=min(opt.steps, max_steps) if max_steps else opt.steps,
+        gradient_clip_val=opt.gradient_clip or None,
+        log_every_n_steps=20,
+        callbacks=callbacks,
+        logger=[
+            TensorBoardLogger(output, name="tensorboard", version=""),
+            CSVLogger(output, "", ""),
+        ],
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, HandData(config, data_dir), ckpt_path=last if last.exists() else None)
+    return last
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("config", type=Path, help="YAML file, such as config/training/mobile.yaml")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of shard folders")
+    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/NAME)")
+    parser.add_argument("--devices", default="auto", help="processes per machine, or auto")
+    parser.add_argument("--nodes", type=int, default=1, help="machines")
+    parser.add_argument("--max-steps", type=int, help="stop after this many steps")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="SECTION.FIELD=VALUE", help="change settings"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    config = TrainingConfig.load(args.config, tuple(args.set))
+    output = args.output or Path("runs") / config.name
+    output.mkdir(parents=True, exist_ok=True)
+    print(f"Training {config.name}: {asdict(config.optimisation)}")
+    last = train(
+        config,
+        args.data,
+        output,
+        devices=args.devices,
+        nodes=args.nodes,
+        max_steps=args.max_steps,
+    )
+    print(f"Done: {last}")
+    return 0

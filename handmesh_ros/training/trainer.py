@@ -1,0 +1,208 @@
+"""The training loop's Lightning module, and the sampler that makes it resume exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.network.model import HandNetwork, NetworkConfig, place
+from handmesh_ros.training.losses import (
+    LossWeights,
+    centre_targets,
+    focal_loss,
+    hand_centres,
+    hand_losses,
+    total_loss,
+)
+
+
+class ResumableSampler(Sampler[int]):
+    """Endless indices 0, 1, 2, … cut into epochs, that can start in the middle of an epoch.
+
+    The data set derives every random choice from the index, so the position in this sequence is
+    the whole state of data loading.
+
+    Args:
+        epoch_size: samples per epoch over all processes.
+        rank: of this process.
+        world_size: number of processes.
+    """
+
+    def __init__(self, epoch_size: int, rank: int = 0, world_size: int = 1):
+        self.epoch_size, self.rank, self.world_size = epoch_size, rank, world_size
+        self.epoch, self.start = 0, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each."""
+        self.epoch = epoch
+
+    def skip(self, samples: int) -> None:
+        """Leave out the first samples (over all processes) of the next pass only."""
+        self.start = samples
+
+    def __len__(self) -> int:
+        return self.epoch_size // self.world_size
+
+    def __iter__(self) -> Iterator[int]:
+        start, self.start = self.start, 0
+        offset = self.epoch * self.epoch_size
+        yield from range(offset + start + self.rank, offset + self.epoch_size, self.world_size)
+
+
+class HandTrainer(lightning.LightningModule):
+    """Losses, optimiser and schedule around `HandNetwork`.
+
+    Args:
+        network: sizes of the network.
+        weights: of the losses.
+        learning_rate: peak, of the heads; the trunk's is `trunk_rate` times that.
+        trunk_rate: factor.
+        weight_decay: of AdamW, on matrices and filters only.
+        warmup_steps: of a linear ramp, before the cosine to zero at `total_steps`.
+        total_steps: optimiser steps of the whole run.
+        frozen_stages: the trunk's first stages that keep their weights and statistics
+            (0 none, 1 the stem, 2 also stride 4, and so on).
+        pretrained: start from ImageNet weights.
+
+    Raises:
+        HandmeshError: the loss is not a number, or there are no such ImageNet weights.
+    """
+
+    def __init__(
+        self,
+        network: NetworkConfig,
+        weights: LossWeights,
+        learning_rate: float = 1e-3,
+        trunk_rate: float = 0.3,
+        weight_decay: float = 1e-2,
+        warmup_steps: int = 200,
+        total_steps: int = 10_000,
+        frozen_stages: int = 0,
+        pretrained: bool = True,
+    ):
+        super().__init__()
+        self.save_hyperparameters({"network": asdict(network), "weights": asdict(weights)})
+        self.network = HandNetwork(network, HandTemplate.bundled())
+        if pretrained:
+            self.network.backbone.load_imagenet()
+        self.weights = weights
+        self.learning_rate, self.trunk_rate = learning_rate, trunk_rate
+        self.weight_decay, self.warmup_steps = weight_decay, warmup_steps
+        self.total_steps = total_steps
+        self.frozen = self.network.backbone.stage_modules()[:frozen_stages]
+        for module in self.frozen:
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> HandTrainer:
+        """Switch to training; frozen stages keep their batch statistics."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
+    def compute_losses(self, batch: dict[str, Tensor], jitter: bool) -> dict[str, Tensor]:
+        """Run the network on a batch and compare it with the labels.
+
+        Args:
+            batch: as made by `handmesh_ros.training.datasets.dataset.collate`.
+            jitter: read hands up to a cell beside their centres, as detections will.
+
+        Returns:
+            the unweighted losses by name.
+        """
+        network, stride = self.network, self.network.config.stride
+        heatmap_logits, features = network.features(batch["image"])
+        heatmap_logits, features = heatmap_logits.float(), features.float()
+        height, width = heatmap_logits.shape[2:]
+        target, weight, trained = centre_targets(batch, height, width, stride)
+        losses = {"centre": focal_loss(heatmap_logits, target, weight)}
+        image = trained.nonzero()[:, 0]
+        truth = {
+            name: values[trained]
+            for name, values in batch.items()
+            if name not in ("image", "intrinsics")
+        }
+        centre, _ = hand_centres(truth["keypoints_2d"], width * stride, height * stride)
+        centre = (torch.floor((centre + 0.5) / stride) + 0.5) * stride - 0.5
+        if jitter:
+            # Half of the time a neighbouring cell is read: peaks are not always at the centre.
+            # The draws come from the step, so that a resumed run repeats them.
+            draws = torch.Generator().manual_seed(self.global_step)
+            shift = torch.randint(-1, 2, centre.shape, generator=draws)
+            shift = shift * (torch.rand(len(centre), 1, generator=draws) < 0.5)
+            centre = centre + shift.to(centre) * stride
+        is_right = truth["is_right"].float()
+        found = network.hands_at(features, image, centre, is_right)
+        hands = place(found, is_right, truth["hand_intrinsics"], network.hand_model)
+        with torch.no_grad():
+            rotations = truth["rotations"].float()
+            # Hands without 3D labels carry zeros: any rotation will do, their weight is 0.
+            rotations = torch.where(
+                truth["has_3d"][:, None, None, None],
+                rotations,
+                torch.eye(3, device=rotations.device).expand_as(rotations),
+            )
+            true_vertices, _ = network.hand_model(rotations, truth["shape"], is_right)
+        truth = dict(truth, rotations=rotations, colors=truth["colors"].float() / 255)
+        losses.update(hand_losses(found, hands, truth, true_vertices))
+        return losses
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Return the weighted loss of a batch and log every term."""
+        losses = self.compute_losses(batch, jitter=True)
+        loss = total_loss(losses, self.weights)
+        if not torch.isfinite(loss):
+            broken = [name for name, value in losses.items() if not torch.isfinite(value)]
+            raise HandmeshError(
+                f"The loss is not a number at step {self.global_step} ({', '.join(broken)}): "
+                "resume from the last checkpoint with a lower learning_rate."
+            )
+        self.log("loss", loss, prog_bar=True)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()})
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        """Log every term on unseen images."""
+        losses = self.compute_losses(batch, jitter=False)
+        count = len(batch["image"])
+        self.log_dict({f"val/{name}": value for name, value in losses.items()}, batch_size=count)
+        self.log("val_loss", total_loss(losses, self.weights), prog_bar=True, batch_size=count)
+
+    def configure_optimizers(self) -> dict:
+        """AdamW with a linear ramp and a cosine to zero, per step."""
+        trunk = {id(parameter) for parameter in self.network.backbone.parameters()}
+        groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                key = (id(parameter) in trunk, parameter.ndim > 1)
+                groups.setdefault(key, []).append(parameter)
+        optimizer = torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "lr": self.learning_rate * (self.trunk_rate if in_trunk else 1),
+                    "weight_decay": self.weight_decay if decays else 0.0,
+                }
+                for (in_trunk, decays), parameters in groups.items()
+            ]
+        )
+        ramp = torch.optim.lr_scheduler.LinearLR(
+            optimizer, 0.01, 1.0, total_iters=max(self.warmup_steps, 1)
+        )
+        fall = torch.optim.lr_scheduler.CosineAnnealingLR(
+            optimizer, T_max=max(self.total_steps - self.warmup_steps, 1), eta_min=1e-6
+        )
+        schedule = torch.optim.lr_scheduler.SequentialLR(
+            optimizer, [ramp, fall], milestones=[self.warmup_steps]
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

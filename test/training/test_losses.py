@@ -1,0 +1,170 @@
+import pytest
+import torch
+from batches import FOCAL, random_batch, random_hands
+
+from handmesh_ros.hand.model import HandModel, mirror_rotations
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.network.model import HandParameters, place, ray_rotation
+from handmesh_ros.training.losses import (
+    LossWeights,
+    centre_targets,
+    focal_loss,
+    gaussian_sigma,
+    generalised_iou,
+    hand_centres,
+    hand_losses,
+    total_loss,
+)
+
+SIZE = 192
+
+
+@pytest.fixture(scope="module")
+def model():
+    return HandModel(HandTemplate.bundled())
+
+
+@pytest.fixture(scope="module")
+def truth():
+    hands = random_hands(4, SIZE)
+    return dict(hands, colors=hands["colors"].float() / 255)
+
+
+def perfect(truth):
+    """What the heads would have to say for these hands."""
+    ray = (truth["keypoints_2d"][:, 0] - SIZE / 2) / FOCAL
+    rotations = truth["rotations"].clone()
+    rotations[:, 0] = ray_rotation(ray).transpose(1, 2) @ rotations[:, 0]
+    box = truth["box"]
+    return HandParameters(
+        size=(box[:, 2:] - box[:, :2]).amax(1),
+        box=box.clone(),
+        coarse_keypoints=truth["keypoints_2d"].clone(),
+        keypoints=truth["keypoints_2d"].clone(),
+        rotations=mirror_rotations(rotations, truth["is_right"]),
+        shape=truth["shape"].clone(),
+        scale=FOCAL / truth["translation"][:, 2],
+        wrist=truth["keypoints_2d"][:, 0].clone(),
+        colors=truth["colors"].clone(),
+    )
+
+
+def losses_of(found, truth, model):
+    hands = place(found, truth["is_right"].float(), truth["hand_intrinsics"], model)
+    true_vertices = truth["vertices"] - truth["translation"][:, None]
+    return hand_losses(found, hands, truth, true_vertices)
+
+
+def test_losses_are_zero_at_the_truth(truth, model):
+    losses = losses_of(perfect(truth), truth, model)
+    for name, value in losses.items():
+        if name != "shape_prior":
+            assert value.item() < 2e-4, name
+
+
+@pytest.mark.parametrize(
+    "field, loss",
+    [
+        ("size", "size"),
+        ("box", "box"),
+        ("coarse_keypoints", "coarse_keypoints"),
+        ("keypoints", "keypoints"),
+        ("rotations", "rotations"),
+        ("rotations", "joints"),
+        ("rotations", "vertices"),
+        ("rotations", "bone_direction"),
+        ("shape", "shape"),
+        ("shape", "shape_prior"),
+        ("scale", "depth"),
+        ("wrist", "reprojection"),
+        ("colors", "colors"),
+    ],
+)
+def test_a_loss_is_positive_off_the_truth_and_pulls_back(truth, model, field, loss):
+    found = perfect(truth)
+    value = getattr(found, field)
+    if field == "rotations":
+        wrong = torch.roll(value, 1, dims=0).clone()
+    else:
+        wrong = value * 1.1 + 0.05
+    wrong.requires_grad_(True)
+    found = found._replace(**{field: wrong})
+    losses = losses_of(found, truth, model)
+    assert losses[loss].item() > 1e-4
+    gradient = torch.autograd.grad(losses[loss], wrong)[0]
+    assert torch.isfinite(gradient).all() and gradient.abs().max() > 0
+
+
+def test_hands_without_3d_labels_do_not_feel_3d_losses(truth, model):
+    found = perfect(truth)
+    found = found._replace(
+        rotations=torch.roll(found.rotations, 1, dims=0),
+        shape=found.shape + 1,
+        scale=found.scale * 2,
+    )
+    flat = dict(truth, has_3d=torch.zeros_like(truth["has_3d"]))
+    losses = losses_of(found, flat, model)
+    for name in ("rotations", "shape", "joints", "vertices", "depth", "colors"):
+        assert losses[name].item() == 0.0
+    assert losses["reprojection"].item() > 0
+
+
+def test_total_loss_weighs_every_term():
+    names = [name for name in LossWeights.__dataclass_fields__]
+    losses = {name: torch.tensor(1.0) for name in names}
+    weights = LossWeights()
+    expected = sum(getattr(weights, name) for name in names)
+    assert total_loss(losses, weights).item() == pytest.approx(expected)
+
+
+def test_centre_targets_peak_at_the_centre_of_the_right_side():
+    batch = random_batch(3, 2, SIZE)
+    target, weight, trained = centre_targets(batch, SIZE // 8, SIZE // 8, 8)
+    centre, inside = hand_centres(batch["keypoints_2d"], SIZE, SIZE)
+    assert bool((trained == inside).all())
+    for image, hand in trained.nonzero().tolist():
+        x, y = ((centre[image, hand] + 0.5) / 8).floor().long().tolist()
+        side = int(batch["is_right"][image, hand])
+        assert target[image, side, y, x] == 1
+    assert target.max() <= 1 and weight.min() >= 0
+
+
+def test_ignored_hands_are_neither_wanted_nor_forbidden():
+    batch = random_batch(1, 1, SIZE)
+    batch["ignore"][:] = True
+    target, weight, trained = centre_targets(batch, SIZE // 8, SIZE // 8, 8)
+    assert target.max() < 1 and not trained.any()
+    assert weight.min() == 0
+    logits = torch.where(weight == 0, 9.0, -9.0).expand(-1, 2, -1, -1)
+    assert focal_loss(logits, torch.zeros_like(target), weight).item() < 1e-3
+
+
+def test_focal_loss_prefers_the_truth():
+    batch = random_batch(2, 2, SIZE)
+    target, weight, _ = centre_targets(batch, SIZE // 8, SIZE // 8, 8)
+    right = torch.logit(target.clamp(1e-4, 1 - 1e-4))
+    assert focal_loss(right, target, weight) < focal_loss(torch.zeros_like(right), target, weight)
+    assert focal_loss(right.flip(1), target, weight) > 5 * focal_loss(right, target, weight)
+
+
+def test_keypoints_outside_do_not_move_the_centre():
+    points = torch.tensor([[10.0, 20.0], [20.0, 40.0], [1e6, 5.0]])[None]
+    centre, inside = hand_centres(points, 64, 64)
+    assert centre.tolist() == [[15.0, 30.0]] and bool(inside)
+    _, inside = hand_centres(points + 1e5, 64, 64)
+    assert not bool(inside)
+
+
+def test_gaussian_sigma_grows_with_the_box():
+    boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 10, 10], [0, 0, 20, 20]])
+    sigma = gaussian_sigma(boxes)
+    assert (sigma[1:] > sigma[:-1]).all()
+
+
+def test_generalised_iou_known_values():
+    box = torch.tensor([[0.0, 0, 2, 2]])
+    assert generalised_iou(box, box).item() == pytest.approx(1)
+    beside = torch.tensor([[2.0, 0, 4, 2]])
+    assert generalised_iou(box, beside).item() == pytest.approx(0)
+    far = torch.tensor([[6.0, 0, 8, 2]])
+    assert generalised_iou(box, far).item() == pytest.approx(-0.5)
