@@ -61,7 +61,7 @@ def encode(sample: Sample) -> list[tuple[str, bytes]]:
     if sample.mask is not None:
         members.append((f"{sample.key}.mask.png", _encode_image(".png", sample.mask, [])))
     buffer = io.BytesIO()
-    np.savez(buffer, **sample.arrays)
+    np.savez(buffer, allow_pickle=False, **sample.arrays)
     members.append((f"{sample.key}.npz", buffer.getvalue()))
     return members
 

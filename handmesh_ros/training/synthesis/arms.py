@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from handmesh_ros.hand.template import HandTemplate
 
 UPPER_ARM_LENGTH = 0.30
-STATIONS = np.array([0.03, 0.06, 0.09, 0.12, 0.15, 0.18, 0.21])
-"""Distances from the wrist along the forearm where its cross-section is known, metres."""
+STATIONS = 8
+"""Number of places along the forearm where its cross-section is known; the last is its end."""
 
 _SIDES = 16
 _ANGLES = np.linspace(0, 2 * np.pi, _SIDES, endpoint=False)
@@ -54,18 +54,19 @@ class ArmShape:
 
     def __init__(self, template: HandTemplate) -> None:
         vertices = template.template[template.hand_vertex_count :]
-        near = [vertices[np.abs(vertices[:, 0] - x) < 0.02] for x in STATIONS]
+        along = np.linspace(0.03, vertices[:, 0].max() - 0.005, STATIONS)
+        near = [vertices[np.abs(vertices[:, 0] - x) < 0.02] for x in along]
         low, high = np.stack([v.min(0) for v in near]), np.stack([v.max(0) for v in near])
         self.centres = (low + high) / 2
-        self.centres[:, 0] = STATIONS
+        self.centres[:, 0] = along
         self.radii = (high - low)[:, 1:] / 2
 
     def rings(self, arm: ArmPose, first: int, looser: np.ndarray | float) -> np.ndarray:
-        """Return (P, 16, 3) rings from a station to the shoulder, wrist at the origin.
+        """Return (P, 16, 3) rings from a station to the closed shoulder, wrist at the origin.
 
         Args:
             arm: pose of the arm.
-            first: index into `STATIONS`.
+            first: number of the station, 0 behind the wrist.
             looser: metres added to the radii; a number or (P, 16).
         """
         centres = list(self.centres[first:] @ arm.wrist.T)
@@ -76,6 +77,9 @@ class ArmShape:
             centres.append(centres[-1] + turn[:, 0] * UPPER_ARM_LENGTH / 5)
             turns.append(turn)
             radii.append(self.radii[-1] * (1.0 + 0.03 * k))
+        centres.append(centres[-1])
+        turns.append(turns[-1])
+        radii.append(np.full(2, -np.min(looser)))
         wide = np.stack(radii)[:, None, :] + np.reshape(looser, (*np.shape(looser), 1))
         around = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], -1) * wide
         flat = np.concatenate([np.zeros((*around.shape[:2], 1)), around], axis=2)
@@ -122,7 +126,7 @@ def upper_arm_mesh(
         color: (3,) linear RGB.
         instance: the hand's number in the mask.
     """
-    rings = shape.rings(arm, len(STATIONS) - 1, -0.001)
+    rings = shape.rings(arm, STATIONS - 2, -0.0015)
     colors = np.broadcast_to(color, (rings.shape[0] * _SIDES, 3))
     return _mesh(
         rings, turn, wrist, is_right, colors=colors, instance=instance, gloss=0.3, skin=1.0
@@ -143,8 +147,8 @@ def sleeve_mesh(
 
     `cloth` is a texture layer and a (3,) linear RGB factor; the rest as in `upper_arm_mesh`.
     """
-    first = int(rng.choice(len(STATIONS), p=[0.3, 0.15, 0.15, 0.1, 0.1, 0.1, 0.1]))
-    count = len(STATIONS) - first + 5
+    first = int(rng.choice(7, p=[0.3, 0.15, 0.15, 0.1, 0.1, 0.1, 0.1]))
+    count = STATIONS - first + 6
     loose = rng.uniform(0.009, 0.022) + 0.0015 * rng.normal(size=(count, _SIDES))
     loose += 0.002 * rng.normal(size=(count, 1))
     rings = shape.rings(arm, first, loose)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.training.synthesis.skins import TONES
+from handmesh_ros.training.synthesis.skins import ALBEDO, TONES
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 LONGEST_SIDE = 896
@@ -133,7 +133,7 @@ def _paint_people(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     layer = image.astype(np.float32)
     for _ in range(rng.integers(1, 4)):
-        color = np.clip(TONES[rng.integers(1, len(TONES))] * [1.0, 0.9, 0.85], 0, 255)
+        color = np.clip(TONES[rng.integers(1, len(TONES))] * np.sqrt(ALBEDO), 0, 255)
         mask = np.zeros((height, width), np.float32)
         centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height * 0.8)))
         extent = width * np.exp(rng.uniform(np.log(0.05), np.log(0.28)))

@@ -32,7 +32,7 @@ def draw_truth(sample: Sample) -> np.ndarray:
             cv2.line(image, points[i, start], points[i, end], color, 1, cv2.LINE_AA)
         for point, visible in zip(points[i], arrays["keypoints_visible"][i], strict=True):
             cv2.circle(image, point, 1, color if visible else (255, 230, 0), -1)
-        cv2.rectangle(image, boxes[i, :2], boxes[i, 2:], color, 1)
+        cv2.rectangle(image, boxes[i, :2].tolist(), boxes[i, 2:].tolist(), color, 1)
         label = f"{SIDES[int(side)]} {arrays['visible_fraction'][i]:.2f}"
         place = (max(int(boxes[i, 0]), 0), max(int(boxes[i, 1]) - 3, 10))
         cv2.putText(image, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.35, color, 1, cv2.LINE_AA)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
@@ -63,16 +66,12 @@ class SampleMaker:
 _maker: SampleMaker | None = None
 
 
-def _start_worker(
-    seed: int, size: tuple[int, int], skins: Path | None, backgrounds: Sequence[Path]
-) -> None:
+def _start_worker(*arguments: Any) -> None:
     """Open a renderer in this process; Mesa draws with one thread, as the processes share work."""
     global _maker
-    import cv2
-
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
-    _maker = SampleMaker(seed, size, skins, backgrounds)
+    _maker = SampleMaker(*arguments)
 
 
 def _make_batch(indices: range) -> list[list[tuple[str, bytes]]]:
@@ -106,28 +105,27 @@ def synthesize(
     Raises:
         HandmeshError: EGL is missing or a folder is unusable.
     """
-    # Open everything once here, so that problems are one clear sentence and not a dead worker.
-    environment = multiprocessing.get_context("spawn")
-    batches = [range(i, min(i + BATCH, count)) for i in range(0, count, BATCH)]
-    arguments = (seed, size, skins, tuple(backgrounds))
+    # Opened here even where workers do the drawing, so that a problem is one sentence and not a
+    # pool of dying workers.
+    maker = SampleMaker(seed, size, skins, backgrounds)
     done = 0
-    with ShardWriter(output, f"synthetic-{seed}", SAMPLES_PER_SHARD) as writer:
-        if workers <= 1:
-            _start_worker(*arguments)
-            results = map(_make_batch, batches)
-            for batch in results:
-                for members in batch:
-                    writer.write_members(members)
-                done += len(batch)
-                yield done
-            return
-        SampleMaker(*arguments).renderer.close()
-        with environment.Pool(workers, _start_worker, arguments) as pool:
-            for batch in pool.imap(_make_batch, batches):
-                for members in batch:
-                    writer.write_members(members)
-                done += len(batch)
-                yield done
+    with contextlib.ExitStack() as stack:
+        batches: Iterable[list[list[tuple[str, bytes]]]]
+        if workers == 1:
+            batches = ([encode(maker.make(index))] for index in range(count))
+        else:
+            maker.renderer.close()
+            arguments = (seed, size, skins, tuple(backgrounds))
+            environment = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(environment.Pool(workers, _start_worker, arguments))
+            ranges = [range(i, min(i + BATCH, count)) for i in range(0, count, BATCH)]
+            batches = pool.imap(_make_batch, ranges)
+        writer = stack.enter_context(ShardWriter(output, f"synthetic-{seed}", SAMPLES_PER_SHARD))
+        for batch in batches:
+            for members in batch:
+                writer.write_members(members)
+            done += len(batch)
+            yield done
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ class Mesh:
         layer: texture layer of the renderer, or `PLAIN`.
         gloss: strength of the specular highlight, 0..1.
         skin: 1 where light scatters under the surface as in skin, 0 elsewhere.
+        normals: (V, 3) unit normals, or None where those of the triangles will do.
     """
 
     vertices: np.ndarray
@@ -114,7 +115,9 @@ def tube_faces(rings: int, sides: int) -> np.ndarray:
 
 def box(size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a box of (3,) edge lengths around the origin, every side with its own corners."""
-    vertices, faces, uv = [], [], []
+    vertices: list[np.ndarray] = []
+    faces: list[list[int]] = []
+    uv: list[np.ndarray] = []
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], float)
     for axis in range(3):
         for sign in (-1.0, 1.0):

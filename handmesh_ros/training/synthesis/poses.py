@@ -237,7 +237,7 @@ def penetration(rotations: np.ndarray, joints: np.ndarray, fingertips: np.ndarra
     count. Arguments are those of `sample_pose` and what it returns.
     """
     scale = np.linalg.norm(joints[FIRST_MODEL_JOINT[2]]) / 0.1
-    centres, radii, owner = [], [], []
+    centres, radii, owners = [], [], []
     for finger, first in enumerate(FIRST_MODEL_JOINT):
         chain = [*joints[first : first + 3], fingertips[finger]]
         turn, points = np.eye(3), [joints[first]]
@@ -251,14 +251,14 @@ def penetration(rotations: np.ndarray, joints: np.ndarray, fingertips: np.ndarra
             step = points[part + 1] - points[part]
             centres.append(points[part] + reach[:, None] * step)
             radii.append(np.full(len(reach), _RADII[finger, part]))
-            owner.append(np.full(len(reach), 10 * finger + part))
+            owners.append(np.full(len(reach), 10 * finger + part))
     knuckles = joints[list(FIRST_MODEL_JOINT[1:])]
     palm = (np.array([0.4, 0.6, 0.8, 0.95])[:, None, None] * knuckles).reshape(-1, 3)
-    at, size, part = np.concatenate(centres), np.concatenate(radii), np.concatenate(owner)
+    at, size, owner = np.concatenate(centres), np.concatenate(radii), np.concatenate(owners)
     distance = np.linalg.norm(at[:, None] - at[None], axis=-1)
     overlap = (size[:, None] + size[None]) * scale - distance
-    overlap[part[:, None] // 10 == part[None] // 10] = 0.0
-    near_palm = part % 10 == 2
+    overlap[owner[:, None] // 10 == owner[None] // 10] = 0.0
+    near_palm = owner % 10 == 2
     to_palm = np.linalg.norm(at[near_palm][:, None] - palm[None], axis=-1)
     into_palm = (size[near_palm, None] + _PALM_RADIUS) * scale - to_palm
     return float(max(overlap.max(), into_palm.max() - _PALM_GIVES, 0.0))

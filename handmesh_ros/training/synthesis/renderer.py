@@ -197,7 +197,8 @@ def open_context() -> Any:
             "drawing training images needs the package moderngl: pip install handmesh-ros[train]"
         ) from error
     try:
-        return moderngl.create_context(standalone=True, backend="egl", require=330)
+        options: dict[str, Any] = {"standalone": True, "require": 330, "backend": "egl"}
+        return moderngl.create_context(**options)
     except Exception as error:
         raise HandmeshError(
             f"drawing training images needs EGL with OpenGL 3.3 and opening it failed ({error}): "

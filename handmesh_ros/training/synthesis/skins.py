@@ -32,6 +32,9 @@ TONES = np.array(
 )
 """(10, 3) sRGB of the Monk Skin Tone Scale (Google, 2022), light to dark."""
 
+ALBEDO = np.array([0.85, 0.66, 0.56])
+"""Linear factor from the scale's swatches, which are lit and neutral, to the colour of skin."""
+
 PAINTED = 8
 
 
@@ -85,7 +88,7 @@ class Skins:
         tone = rng.uniform(0, len(TONES) - 1)
         low = min(int(tone), len(TONES) - 2)
         srgb = TONES[low] + (tone - low) * (TONES[low + 1] - TONES[low])
-        target = np.maximum((srgb / 255.0) ** 2 * [1.0, 0.92, 0.88], 0.012)
+        target = np.maximum((srgb / 255.0) ** 2 * ALBEDO, 0.012)
         apart = np.abs(np.log(self.means.mean(1)) - np.log(target.mean()))
         layer = int(rng.choice(np.argsort(apart)[: max(1, len(apart) // 2)]))
         ratio = target / self.means[layer]
@@ -147,19 +150,19 @@ def _paint(
     layers = []
     for number in range(PAINTED):
         rng = np.random.default_rng(number)
-        base = TONES[round(1 + number * 7.5 / (PAINTED - 1))] / 255.0 * [1.0, 0.93, 0.9]
-        paler = np.maximum(base * 0.45 + np.array([0.48, 0.36, 0.31]), base)
+        base = TONES[round(1 + number * 7.5 / (PAINTED - 1))] / 255.0 * np.sqrt(ALBEDO)
+        paler = np.maximum(base * 0.45 + np.array([0.46, 0.33, 0.28]), base)
         color = base + 0.75 * palm * (paler - base)
         color = color * (1 - knuckle * (1 - palm) * [0.1, 0.2, 0.2])
         color = color * (1 - crease * [0.12, 0.2, 0.2])
         color = color + nail * (0.5 * color + [0.42, 0.32, 0.3] - color)
-        image = np.full((TEXTURE_SIZE, TEXTURE_SIZE, 3), base, np.float32)
+        image: np.ndarray = np.full((TEXTURE_SIZE, TEXTURE_SIZE, 3), base, np.float32)
         for triangle, value in zip(uv_faces, color[uv_faces].mean(1), strict=True):
             cv2.fillConvexPoly(image, corners[triangle], value.tolist(), cv2.LINE_8)
         image = cv2.GaussianBlur(image, (0, 0), 2.5)
         for cells, strength in ((12, 0.05), (60, 0.04), (200, 0.03)):
-            noise = rng.normal(0, strength, (cells, cells, 1)).astype(np.float32)
+            noise: np.ndarray = rng.normal(0, strength, (cells, cells, 1)).astype(np.float32)
             noise = cv2.resize(noise, (TEXTURE_SIZE, TEXTURE_SIZE), interpolation=cv2.INTER_CUBIC)
-            image *= 1 + noise[..., None] * np.array([0.6, 1.0, 1.0], np.float32)
+            image = image * (1 + noise[..., None] * np.array([0.6, 1.0, 1.0], np.float32))
         layers.append(np.clip(image * 255, 0, 255).astype(np.uint8))
     return np.stack(layers)

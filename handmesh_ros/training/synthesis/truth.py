@@ -24,7 +24,7 @@ def describe(scene: Scene, frame: Frame, sampler: SceneSampler) -> dict[str, np.
     """Return the arrays of `KEY.npz` for a drawn scene (see ARCHITECTURE.md)."""
     count = len(scene.hands)
     vertex_count = len(sampler.output_model.template)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "intrinsics": scene.intrinsics.astype(np.float32),
         "is_right": np.zeros(count, np.uint8),
         "keypoints_2d": np.zeros((count, 21, 2), np.float32),
