@@ -26,6 +26,7 @@ from anny.face_segmentation import get_face_segmentation_mask
 from anny.paths import get_anny_root_dir
 
 from handmesh_ros.hand.conventions import MODEL_PARENTS
+from handmesh_ros.hand.template import boundary_cap
 
 FINGER_BONES = {"index": 2, "middle": 3, "little": 5, "ring": 4, "thumb": 1}
 """MakeHuman's finger numbers in the order of the model's joints."""
@@ -289,24 +290,12 @@ def joint_regressor(template: np.ndarray, shape_dirs: np.ndarray, joint_template
     return regressor
 
 
-def boundary_cap(faces: np.ndarray) -> np.ndarray:
-    """Return triangles that close the one boundary loop of a mesh, wound like its faces."""
-    edges = {
-        (int(a), int(b)) for face in faces for a, b in zip(face, np.roll(face, -1), strict=True)
-    }
-    following = {b: a for a, b in edges if (b, a) not in edges}
-    loop = [next(iter(following))]
-    while following[loop[-1]] != loop[0]:
-        loop.append(following[loop[-1]])
-    if len(loop) != len(following):
-        raise SystemExit("the mesh has more than one boundary loop")
-    ears: list[tuple[int, int, int]] = []
-    low, high = 0, len(loop) - 1
-    while high - low > 1:
-        middle = low + 1 if len(ears) % 2 == 0 else high - 1
-        ears.append((loop[low], loop[middle], loop[high]))
-        low, high = (low + 1, high) if len(ears) % 2 == 1 else (low, high - 1)
-    return np.array(ears)
+def flatten_end(template: np.ndarray, shape_dirs: np.ndarray, ring: np.ndarray) -> None:
+    """Move the ring of vertices at the forearm's end onto one plane across it, in place."""
+    along = normalise(template[ring].mean(0))
+    for points in (template[..., None], shape_dirs):
+        height = np.einsum("vck,c->vk", points[ring], along)
+        points[ring] += along[None, :, None] * (height.mean(0) - height)[:, None]
 
 
 def closest_on_mesh(points: np.ndarray, vertices: np.ndarray,
@@ -403,7 +392,9 @@ def flexion_axes(template: np.ndarray, joints: np.ndarray, arm: Arm,
         palmar = np.array([0.0, -1.0, 0.0])
         if chain[0] == THUMB:
             palmar = -(nail * (nail > 0.5) * arm.weights[:, chain[2]]) @ normals
-        axes[chain[0] - 1 : chain[2]] = normalise(np.cross(joints[chain[2]] - joints[chain[1]], palmar))
+        axes[chain[0] - 1 : chain[2]] = normalise(
+            np.cross(joints[chain[2]] - joints[chain[1]], palmar)
+        )
     return axes
 
 
@@ -437,6 +428,8 @@ def build(sample_count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str
     joint_template[0], joint_shapes[0] = 0.0, 0.0
     template = np.concatenate([mean, other_mean[16:]])
     shape_dirs = np.concatenate([shapes, other_shapes[16:]])
+    cap_faces = boundary_cap(arm.faces)
+    flatten_end(template, shape_dirs, np.unique(cap_faces))
     tips = fingertip_indices(mean, joint_template)
     regions = skin_regions(template, joint_template, arm, tips)
     shared = {
@@ -450,7 +443,7 @@ def build(sample_count: int, seed: int) -> tuple[dict[str, np.ndarray], dict[str
         "name": np.array("open_hand_render"),
         "template": template,
         "faces": arm.faces,
-        "cap_faces": boundary_cap(arm.faces),
+        "cap_faces": cap_faces,
         "shape_dirs": shape_dirs,
         "weights": weights,
         "joint_regressor": joint_regressor(template, shape_dirs, joint_template, joint_shapes),

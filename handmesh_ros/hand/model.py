@@ -14,6 +14,7 @@ from handmesh_ros.hand.conventions import (
 )
 from handmesh_ros.hand.template import HandTemplate
 
+_MIRROR_SIGNS = tuple(np.diag(MIRROR).tolist())
 _FIRST, _SECOND, _THIRD = (slice(start, 16, 3) for start in (1, 2, 3))
 """Model joints of the fingers' three levels; each level's parents are the level before."""
 
@@ -68,7 +69,7 @@ def mirror_rotations(rotations: Tensor, is_right: Tensor) -> Tensor:
     """
     extra = [1] * (rotations.dim() - 1)
     left = (1.0 - is_right.to(rotations.dtype)).reshape(-1, *extra)
-    mirror = torch.as_tensor(np.diag(MIRROR), dtype=rotations.dtype, device=rotations.device)
+    mirror = torch.tensor(_MIRROR_SIGNS, dtype=rotations.dtype, device=rotations.device)
     signs = mirror[:, None] * mirror[None, :]
     return rotations * (1.0 + left * (signs - 1.0))
 
@@ -99,17 +100,18 @@ class HandModel(nn.Module):
         self.has_forearm = len(template.parents) == 17
         shape_dirs = template.shape_dirs.reshape(-1, self.shape_count).T
         joint_shape_dirs = template.joint_shape_dirs.reshape(-1, self.shape_count).T
-        for name, values in {
+        buffers = {
             "template": template.template.reshape(-1),
             "shape_dirs": shape_dirs,
-            "pose_dirs": template.pose_dirs.reshape(-1, 135).T if self.has_pose_dirs else [],
+            "pose_dirs": template.pose_dirs.reshape(-1, 135).T,
             "weights": template.weights,
             "joint_template": template.joint_template.reshape(-1),
             "joint_shape_dirs": joint_shape_dirs,
             "mirror": np.diag(MIRROR),
-        }.items():
-            buffer = torch.from_numpy(np.array(values, dtype=np.float32))
-            self.register_buffer(name, buffer, persistent=False)
+        }
+        for name, values in buffers.items():
+            tensor = torch.from_numpy(np.array(values, dtype=np.float32))
+            self.register_buffer(name, tensor, persistent=False)
         order = np.array(KEYPOINT_FROM_MODEL_JOINT)
         order[list(FINGERTIP_KEYPOINTS)] = 16 + np.arange(5)
         fingertips = np.asarray(template.fingertips, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""`HandTemplate`: the arrays of a hand model, ours or read from a user's MANO file (numpy only)."""
+"""`HandTemplate`: the arrays of a hand model, the bundled one or a user's MANO (numpy only)."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class HandTemplate:
         template: (V, 3) float32 vertices of the mean shape.
         faces: (F, 3) int32, counter-clockwise seen from outside.
         cap_faces: (C, 3) int32 that close the wrist (or the forearm's end).
-        shape_dirs: (V, 3, B) float32, metres per unit of shape coefficient (one standard deviation).
+        shape_dirs: (V, 3, B) float32, metres per shape coefficient of one.
         weights: (V, J) float32, rows sum to one.
         joint_regressor: (16, V) float32, joints from the vertices of the unposed hand.
         joint_template: (16, 3) float32 joints of the mean shape.
-        joint_shape_dirs: (16, 3, B) float32 joints per unit of shape coefficient.
+        joint_shape_dirs: (16, 3, B) float32 the same for the joints.
         fingertips: (5,) int32 vertices, thumb to little finger.
         parents: (J,) int32, -1 for the wrist.
         mean_pose: (15, 3) float32 axis-angle of a relaxed hand; informational.
@@ -216,3 +216,34 @@ def _plain(array: np.ndarray) -> Any:
     if array.ndim == 0:
         return int(array)
     return array.astype(np.float32 if array.dtype.kind == "f" else np.int32)
+
+
+def boundary_cap(faces: np.ndarray) -> np.ndarray:
+    """Return (C, 3) int32 triangles that close a mesh's one boundary loop, wound like its faces.
+
+    Args:
+        faces: (F, 3) vertex indices.
+
+    Raises:
+        HandmeshError: the mesh does not have exactly one boundary loop.
+    """
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).tolist()
+    known = {(start, end) for start, end in edges}
+    following = {end: start for start, end in known if (end, start) not in known}
+    if not following:
+        raise HandmeshError("A hand mesh needs an open wrist to be capped; this one is closed.")
+    loop = [min(following)]
+    while following.get(loop[-1], loop[0]) != loop[0] and len(loop) <= len(following):
+        loop.append(following[loop[-1]])
+    if len(loop) != len(following):
+        raise HandmeshError("A hand mesh needs one boundary loop to be capped; this one has more.")
+    strip: list[tuple[int, int, int]] = []
+    low, high = 0, len(loop) - 1
+    while high - low > 1:
+        if len(strip) % 2 == 0:
+            strip.append((loop[low], loop[low + 1], loop[high]))
+            low += 1
+        else:
+            strip.append((loop[low], loop[high - 1], loop[high]))
+            high -= 1
+    return np.array(strip, dtype=np.int32)
