@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 SOURCE ?=
-SECONDS ?= 12
+SECONDS ?=
+MODEL ?=
 PYTEST ?=
 
 ROS = . .colcon/env.sh &&
@@ -17,7 +18,7 @@ help:  ## show this list
 
 demo:  ## camera, detector and listener over real DDS; SOURCE=<photo|folder|video|/dev/videoN>
 	$(BOOTSTRAP)
-	@$(ROS) exec python -m examples.demo --source "$(SOURCE)" --seconds $(SECONDS)
+	@$(ROS) exec python -m examples.demo --source "$(SOURCE)" --model "$(MODEL)" $(if $(SECONDS),--seconds $(SECONDS))
 
 test:  ## the whole test suite; PYTEST="-k word" for a part of it
 	$(BOOTSTRAP) --tests

@@ -172,6 +172,7 @@ def environment() -> dict[str, str]:
         "ROS_VERSION": "2",
         "ROS_PYTHON_VERSION": "3",
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
+        "FASTRTPS_DEFAULT_PROFILES_FILE": f"{ROOT / 'config' / 'fastdds.xml'}",
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1",
     }
@@ -202,7 +203,9 @@ def build_messages() -> None:
         BootstrapError: the build failed.
     """
     inputs = [*(ROOT / "msg").iterdir(), ROOT / "CMakeLists.txt", ROOT / "package.xml"]
-    value = digest(inputs, (VENV / ".stamp-ros").read_text(), str(ROOT))
+    value = digest(
+        inputs, (VENV / ".stamp-ros").read_text(), Path(__file__).read_text(), str(ROOT)
+    )
     stamp = COLCON / ".stamp-build"
     if is_current(stamp, value):
         return

@@ -54,6 +54,17 @@ def quaternions(rotations: np.ndarray) -> np.ndarray:
     return chosen / np.linalg.norm(chosen, axis=-1, keepdims=True)
 
 
+def matrices(quaternion: np.ndarray) -> np.ndarray:
+    """Return (..., 3, 3) rotation matrices of (..., 4) unit quaternions x, y, z, w."""
+    x, y, z, w = np.moveaxis(np.asarray(quaternion, dtype=np.float64), -1, 0)
+    rows = [
+        np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], -1),
+        np.stack([2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], -1),
+        np.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], -1),
+    ]
+    return np.stack(rows, -2)
+
+
 def wrist_covariance(position: np.ndarray, focal_px: float) -> np.ndarray:
     """Return the covariance of a wrist pose seen from one view with an assumed hand size.
 

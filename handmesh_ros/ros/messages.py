@@ -24,7 +24,7 @@ from handmesh_ros.hand.conventions import (
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
-from handmesh_ros.ros.geometry import quaternions, wrist_covariance
+from handmesh_ros.ros.geometry import matrices, quaternions, wrist_covariance
 
 SHAPE_COUNT = 10
 
@@ -46,7 +46,7 @@ def hands_to_message(
         intrinsics: (4,) fx, fy, cx, cy, pixels.
         publish_mesh: fill vertices and vertex colours.
     """
-    message = HandMeshArray(header=header)
+    message = HandMeshArray(header=header, intrinsics=np.asarray(intrinsics, np.float64))
     rotations = quaternions(hands.rotations).astype(np.float32).reshape(len(hands), 64)
     frames = quaternions(operator_frame(hands.joints, hands.handedness == RIGHT))
     pinch = np.linalg.norm(hands.joints[:, THUMB_TIP] - hands.joints[:, INDEX_TIP], axis=-1)
@@ -76,6 +76,39 @@ def hands_to_message(
         hand.wrist.covariance = wrist_covariance(wrist, float(intrinsics[0])).ravel()
         message.hands.append(hand)
     return message
+
+
+def message_to_hands(message: HandMeshArray) -> Hands:
+    """Return the hands of a message, for subscribers that compute with NumPy.
+
+    Boxes are those of the message, clipped to the image; without `publish_mesh` there are no
+    vertices.
+    """
+    hands, count = message.hands, len(message.hands)
+
+    def stack(rows: list, *shape: int) -> np.ndarray:
+        return np.array(rows, np.float32).reshape(count, *shape)
+
+    mesh_size = len(hands[0].vertices) // 3 if hands else 0
+    score = np.array([hand.handedness_score for hand in hands], np.float32)
+    is_right = np.array([hand.handedness == HandMesh.RIGHT for hand in hands], bool)
+    boxes = [hand.box for hand in hands]
+    joints = stack([hand.joints for hand in hands], 21, 3)
+    return Hands(
+        score=np.array([hand.score for hand in hands], np.float32),
+        right_probability=np.where(is_right, score, 1.0 - score).astype(np.float32),
+        box=stack([_corners(box) for box in boxes], 4),
+        keypoints_2d=stack([hand.keypoints_2d for hand in hands], 21, 2),
+        joints=joints,
+        vertices=stack([hand.vertices for hand in hands], mesh_size, 3),
+        rotations=matrices(stack([hand.joint_rotations for hand in hands], 16, 4)).astype(
+            np.float32
+        ),
+        shape=stack([hand.shape for hand in hands], SHAPE_COUNT),
+        translation=joints[:, WRIST].copy(),
+        colors=stack([hand.vertex_colors for hand in hands], mesh_size, 3) / np.float32(255.0),
+        scale_source=np.array([hand.scale_source for hand in hands], np.uint8),
+    )
 
 
 def topology_message(template: HandTemplate, model_id: str) -> HandTopology:
@@ -133,6 +166,10 @@ def region_of_interest(box: np.ndarray, image_size: tuple[int, int]) -> RegionOf
     return RegionOfInterest(
         x_offset=x, y_offset=y, width=math.ceil(high_x) - x, height=math.ceil(high_y) - y
     )
+
+
+def _corners(box: RegionOfInterest) -> tuple[int, int, int, int]:
+    return box.x_offset, box.y_offset, box.x_offset + box.width, box.y_offset + box.height
 
 
 def _flat(values: np.ndarray) -> np.ndarray:

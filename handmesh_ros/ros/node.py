@@ -83,7 +83,7 @@ class DetectorNode(LifecycleNode):
         self, load: Callable[[Parameters], Estimator] = load_estimator, **node_options: Any
     ) -> None:
         super().__init__("detector", **node_options)
-        self._parameters = ParameterServer(self)
+        self._parameter_server = ParameterServer(self)
         self._load = load
         self._statistics = Statistics()
         self._throttle = Throttle(COMPLAINT_PERIOD_S)
@@ -97,7 +97,7 @@ class DetectorNode(LifecycleNode):
     @property
     def parameters(self) -> Parameters:
         """The parameters in force."""
-        return self._parameters.current
+        return self._parameter_server.current
 
     def start(self) -> bool:
         """Configure and activate, as a lifecycle manager would; return whether it worked."""

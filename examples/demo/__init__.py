@@ -1,0 +1,1 @@
+"""`make demo`: a camera, the detector and a listener, three processes over real DDS."""

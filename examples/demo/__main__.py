@@ -1,0 +1,165 @@
+"""Runs camera, detector and listener; prints a status line and a summary, writes `out/demo/`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+import handmesh_ros
+from examples.demo.listener import Listener
+from examples.demo.report import write_bag, write_drawings
+from handmesh_ros.commands.frames import PHOTO_SUFFIXES, find_sources
+from handmesh_ros.errors import HandmeshError
+
+BUNDLED_CLIP = Path(handmesh_ros.__file__).parent / "assets" / "demo.mp4"
+NAMESPACE = "/demo"
+START_TIMEOUT_S = 60.0
+CLIP_SECONDS, PHOTO_SECONDS = 12.0, 5.0
+
+
+def run(source: str, seconds: float | None, model: str, folder: Path) -> int:
+    """Run the demonstration; return the exit status.
+
+    Args:
+        source: a photo, a folder, a video or /dev/videoN.
+        seconds: how long; None plays the source once.
+        model: path of a model; empty for the bundled one.
+        folder: for the results.
+
+    Raises:
+        HandmeshError: a part did not start.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    detector = _start("handmesh_ros.ros.node", ["-p", f"model:={model}"])
+    camera = None
+    listener = Listener()
+    executor = SingleThreadedExecutor()
+    executor.add_node(listener)
+    try:
+        _wait_for_detector(detector, listener, executor)
+        limit = [] if seconds is None else ["--seconds", str(seconds)]
+        camera = _start("examples.demo.camera", [], ["--source", source, *limit])
+        _watch(camera, detector, listener, executor)
+    except KeyboardInterrupt:
+        print()
+    finally:
+        for process in (camera, detector):
+            _stop(process)
+    return _report(listener, folder)
+
+
+def _start(
+    module: str, parameters: list[str], options: list[str] | None = None
+) -> subprocess.Popen:
+    """Start a node as its own process; Ctrl-C reaches it through us only."""
+    remap = ["--ros-args", "-r", f"__ns:={NAMESPACE}", *parameters]
+    command = [sys.executable, "-m", module, *(options or []), *remap]
+    return subprocess.Popen(command, start_new_session=True)
+
+
+def _stop(process: subprocess.Popen | None) -> None:
+    if process is None or process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(10.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _wait_for_detector(
+    detector: subprocess.Popen, listener: Listener, executor: SingleThreadedExecutor
+) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while listener.topology is None:
+        executor.spin_once(timeout_sec=0.2)
+        if detector.poll() is not None:
+            raise HandmeshError("The detector did not start; its reason stands above.")
+        if time.monotonic() > deadline:
+            raise HandmeshError(f"The detector was not active after {START_TIMEOUT_S:.0f} s.")
+
+
+def _watch(
+    camera: subprocess.Popen,
+    detector: subprocess.Popen,
+    listener: Listener,
+    executor: SingleThreadedExecutor,
+) -> None:
+    """Listen until the camera ends and its last image had time to be answered."""
+    is_terminal = sys.stdout.isatty()
+    period_s, next_status_s, end_s = 0.2 if is_terminal else 2.0, 0.0, float("inf")
+    while time.monotonic() < end_s:
+        executor.spin_once(timeout_sec=0.1)
+        if time.monotonic() > next_status_s and listener.recording.image_count:
+            next_status_s = time.monotonic() + period_s
+            line = listener.recording.status()
+            print(f"\r{line[:118]:118}" if is_terminal else line, end="" if is_terminal else "\n")
+            sys.stdout.flush()
+        if camera.poll() is not None and end_s == float("inf"):
+            end_s = time.monotonic() + 1.0
+        if detector.poll() is not None:
+            raise HandmeshError("The detector ended early; its reason stands above.")
+    print()
+
+
+def _report(listener: Listener, folder: Path) -> int:
+    recording = listener.recording
+    print("\n".join(recording.summary()))
+    if not recording.hand_count:
+        print("demo: no hands came through.", file=sys.stderr)
+        return 1
+    assert listener.topology is not None
+    drawings = write_drawings(recording, listener.topology, folder)
+    bag = write_bag(recording, folder, NAMESPACE)
+    more = f" and {len(drawings) - 1} more" if len(drawings) > 1 else ""
+    print(f"drawn              {drawings[0]}{more}\nrecorded           {bag}")
+    return 0
+
+
+def _default_seconds(source: str) -> float | None:
+    """Return for how long to play a source: films and folders once, a photo for a while."""
+    if source == str(BUNDLED_CLIP):
+        return CLIP_SECONDS
+    return PHOTO_SECONDS if Path(source).suffix.lower() in PHOTO_SUFFIXES else None
+
+
+def main() -> int:
+    """Return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", default="", help="photo, folder, video or /dev/videoN")
+    parser.add_argument("--seconds", type=float, help="how long to play it, over and over")
+    parser.add_argument("--model", default="", help="NAME.onnx instead of the bundled model")
+    parser.add_argument("--out", type=Path, default=Path("out") / "demo")
+    options = parser.parse_args()
+    source = options.source or str(BUNDLED_CLIP)
+    seconds = options.seconds or _default_seconds(source)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if not source.startswith("/dev/video"):
+            find_sources(Path(source))
+        rclpy.init(
+            args=["--ros-args", "-r", f"__ns:={NAMESPACE}"],
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+        return run(source, seconds, options.model, options.out)
+    except HandmeshError as problem:
+        print(f"demo: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

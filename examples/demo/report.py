@@ -1,0 +1,82 @@
+"""What the demonstration leaves behind: drawings and a bag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from ament_index_python.packages import get_package_share_path
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from examples.demo.camera import PHOTO_FRAMES, RATE_HZ
+from examples.demo.listener import TOPICS, Recording
+from handmesh_ros.msg import HandTopology
+from handmesh_ros.ros.messages import message_to_hands
+from handmesh_ros.view.draw import draw_hands
+
+OWN_MESSAGES = ("LatencyBreakdown", "HandMesh", "HandMeshArray", "HandTopology")
+BAG_VERSION = 9
+
+
+def write_bag(recording: Recording, folder: Path, namespace: str) -> Path:
+    """Write a rosbag2 bag (MCAP) and return its folder."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    share = get_package_share_path("handmesh_ros") / "msg"
+    for name in OWN_MESSAGES:
+        text = (share / f"{name}.msg").read_text()
+        store.register(get_types_from_msg(text, f"handmesh_ros/msg/{name}"))
+    path = folder / "bag"
+    bag = Writer(path, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
+    bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    with bag as writer:
+        connections = {
+            topic: writer.add_connection(f"{namespace}/{topic}", _type_name(kind), typestore=store)
+            for topic, kind in TOPICS.items()
+        }
+        for topic, arrived_ns, serialized in recording.messages:
+            writer.write(connections[topic], arrived_ns, serialized)
+    return path
+
+
+def write_drawings(recording: Recording, topology: HandTopology, folder: Path) -> list[Path]:
+    """Draw the hands on the images: a video, or pictures when photos were shown.
+
+    Returns:
+        The files.
+    """
+    faces = np.array(topology.triangles_right, np.int32).reshape(-1, 3)
+    stamps = [stamp for stamp in recording.images if stamp in recording.hands]
+    photos = {recording.images[stamp]: stamp for stamp in stamps}
+    if len(photos) * PHOTO_FRAMES <= max(2 * len(stamps), PHOTO_FRAMES):
+        files = []
+        for number, stamp in enumerate(photos.values()):
+            files.append(folder / f"overlay_{number:03}.png")
+            cv2.imwrite(str(files[-1]), _draw(recording, stamp, faces))
+        return files
+    path = folder / "overlay.mp4"
+    video = None
+    for stamp in stamps:
+        drawn = _draw(recording, stamp, faces)
+        if video is None:
+            size = (drawn.shape[1], drawn.shape[0])
+            video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE_HZ, size)
+        if (drawn.shape[1], drawn.shape[0]) == size:
+            video.write(drawn)
+    if video is not None:
+        video.release()
+    return [path]
+
+
+def _draw(recording: Recording, stamp_ns: int, faces: np.ndarray) -> np.ndarray:
+    """Return the image with its hands, BGR."""
+    jpeg = np.frombuffer(recording.images[stamp_ns], np.uint8)
+    rgb = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    message = recording.hands[stamp_ns]
+    drawn = draw_hands(rgb, message_to_hands(message), faces=faces, intrinsics=message.intrinsics)
+    return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+
+
+def _type_name(kind: type) -> str:
+    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
