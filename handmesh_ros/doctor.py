@@ -113,10 +113,11 @@ def _model() -> Finding:
 
 
 def _ros() -> Iterator[Finding]:
-    problem = _import_problem("rclpy")
     distribution = os.environ.get("ROS_DISTRO", "")
+    problem = _import_problem("rclpy")
     if problem is None:
-        yield Finding("rclpy", True, distribution or "ROS_DISTRO is not set")
+        version = package("rclpy", "rclpy", "", "").detail
+        yield Finding("rclpy", True, f"{distribution} ({version})" if distribution else version)
     else:
         advice = "source /opt/ros/DISTRO/setup.bash, or use `make demo`, which installs it"
         if distribution:
