@@ -72,6 +72,7 @@ def sample_with_3d(rng: np.random.Generator, hands: int = 2, width: int = 320) -
         .astype(np.float32),
         shape=rng.normal(0, 1, (hands, 10)).astype(np.float32),
         translation=translation.astype(np.float32),
+        hand_intrinsics=np.tile(INTRINSICS, (hands, 1)),
         colors=rng.integers(0, 256, (hands, 778, 3), np.uint8),
         source="made up",
     )

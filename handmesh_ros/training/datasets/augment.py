@@ -86,6 +86,7 @@ class Augmenter:
         view = random_view(sample, rng, width, height, options)
         affine = view.affine(sample.intrinsics)
         new_background = sample.mask is not None and rng.random() < options.new_background
+        canvas: np.ndarray | None
         if new_background:
             canvas = self.backgrounds.draw(rng, width, height)
             padding = (0, 0, 0)
@@ -245,6 +246,6 @@ def _put_before(
     image: np.ndarray, mask: np.ndarray, background: np.ndarray, softness: float
 ) -> np.ndarray:
     """Return the masked parts of an image in front of a background, with soft edges."""
-    alpha = cv2.GaussianBlur((mask != 0).astype(np.float32), (0, 0), softness)
-    alpha = cv2.min(cv2.max(alpha * 2 - 0.9, 0), 1)
+    blurred = cv2.GaussianBlur((mask != 0).astype(np.float32), (0, 0), softness)
+    alpha = (2 * blurred - 0.9).clip(0, 1)
     return cv2.blendLinear(image, background, alpha, 1 - alpha)

@@ -100,7 +100,7 @@ def procedural_background(rng: np.random.Generator, width: int, height: int) -> 
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 4))
     grain = np.empty(image.shape, np.int16)
     cv2.setRNGSeed(int(rng.integers(1 << 31)))
-    cv2.randn(grain, (0, 0, 0), (rng.uniform(0, 12),) * 3)
+    cv2.randn(grain, np.zeros(3), np.full(3, rng.uniform(0, 12)))
     return cv2.add(image, grain, dtype=cv2.CV_8U)
 
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from handmesh_ros.hand.conventions import MIDDLE_MCP, WRIST
 from handmesh_ros.training.datasets.backgrounds import Backgrounds, random_crop
-from handmesh_ros.training.datasets.cutouts import Cutout, hand_region, palm_size
+from handmesh_ros.training.datasets.cutouts import Cutout, hand_region
 from handmesh_ros.training.datasets.geometry import halve, transform_points
-from handmesh_ros.training.datasets.sample import Sample, points_inside
+from handmesh_ros.training.datasets.sample import Sample, palm_size, points_inside
 
 OCCLUDER = 255
 _MAX_ENLARGEMENT = 2.0
@@ -64,7 +64,10 @@ class Layer(NamedTuple):
 
 @dataclass
 class _Canvas:
-    """A composite in the making; `ids` says which hand, 1..N, owns each pixel."""
+    """A composite in the making; `ids` says which hand, 1..N, owns each pixel.
+
+    `masked` is false where `ids` does not follow the outlines of hands.
+    """
 
     image: np.ndarray
     ids: np.ndarray
@@ -73,6 +76,7 @@ class _Canvas:
     is_right: list[bool] = field(default_factory=list)
     hands: list[np.ndarray] = field(default_factory=list)
     areas: list[float] = field(default_factory=list)
+    masked: bool = True
 
     def fraction(self, hand: int, covered: np.ndarray | None = None) -> float:
         """Return the visible fraction of a hand, were `covered` (H, W) bool put above it."""
@@ -228,6 +232,7 @@ def _paste_photograph(
     """Draw a photograph with its labelled hands, as the ground or as a soft-edged part of it."""
     size = options.size
     height, width = photograph.image.shape[:2]
+    canvas.masked = False
     scale = size / max(height, width) * rng.uniform(0.45, 1.25)
     mirror = bool(rng.random() < 0.5)
     linear = np.diag([-scale if mirror else scale, scale])
@@ -236,11 +241,10 @@ def _paste_photograph(
     target = 0.5 * size + rng.uniform(-1, 1, 2) * room
     affine = np.column_stack([linear, target - linear @ [(width - 1) / 2, (height - 1) / 2]])
     soft = rng.uniform(0.0, 0.06) * max(height, width)
-    alpha = np.zeros((height, width), np.float32)
+    solid = np.zeros((height, width), np.float32)
     edge = int(np.ceil(soft))
-    alpha[edge : height - edge, edge : width - edge] = 1
-    if soft > 0.5:
-        alpha = cv2.GaussianBlur(alpha, (0, 0), soft / 2)
+    solid[edge : height - edge, edge : width - edge] = 1
+    alpha = cv2.GaussianBlur(solid, (0, 0), max(soft / 2, 0.3))
     coverage = cv2.warpAffine(alpha, affine, (size, size))
     image = cv2.warpAffine(photograph.image, affine, (size, size))
     canvas.image = cv2.blendLinear(image, canvas.image, coverage, 1 - coverage)
@@ -261,7 +265,7 @@ def _paste_object(
 ) -> None:
     """Draw a blob or a box filled with a piece of another picture, sparing most of each hand."""
     size = options.size
-    shape = np.zeros((size, size), np.float32)
+    outline = np.zeros((size, size), np.float32)
     centre = rng.uniform(0.05, 0.95, 2) * size
     if canvas.keypoints and rng.random() < 0.7:
         points = canvas.keypoints[rng.integers(len(canvas.keypoints))]
@@ -270,13 +274,13 @@ def _paste_object(
     angle = float(rng.uniform(0, 360))
     if rng.random() < 0.5:
         corners = cv2.boxPoints((centre.tolist(), (2 * axes).tolist(), angle))
-        cv2.fillConvexPoly(shape, np.round(corners).astype(np.int32), 1.0, cv2.LINE_AA)
+        cv2.fillConvexPoly(outline, np.round(corners).astype(np.int32), 1.0, cv2.LINE_AA)
     else:
         cv2.ellipse(
-            shape, np.round(centre).astype(int).tolist(), axes.astype(int).tolist(),
+            outline, np.round(centre).astype(int).tolist(), axes.astype(int).tolist(),
             angle, 0, 360, 1.0, -1, cv2.LINE_AA,
         )  # fmt: skip
-    shape = cv2.GaussianBlur(shape, (0, 0), 0.7)
+    shape = cv2.GaussianBlur(outline, (0, 0), 0.7)
     covered = shape > 0.5
     for hand in range(len(canvas.hands)):
         if canvas.fraction(hand, covered) < min(
@@ -314,11 +318,11 @@ def _match_light(layer: Layer, background: np.ndarray, rng: np.random.Generator)
 
 def _fade_at_border(alpha: np.ndarray, cutout: Cutout) -> np.ndarray:
     """Return the coverage fading out towards the photograph's border, where the arm is cut."""
-    reach = 0.25 * palm_size(cutout.keypoints)
+    reach = max(0.25 * float(palm_size(cutout.keypoints)), 1.0)
     height, width = alpha.shape
     rows = np.minimum(np.arange(height), np.arange(height)[::-1]) + 0.5
     columns = np.minimum(np.arange(width), np.arange(width)[::-1]) + 0.5
-    ramp = np.minimum.outer(rows, columns).astype(np.float32) / max(reach, 1.0)
+    ramp = np.minimum.outer(rows, columns).astype(np.float32) / reach
     keep = hand_region(cutout.keypoints, alpha.shape)
     return np.where(keep > 0, alpha, alpha * ramp.clip(0, 1)).astype(np.float32)
 
@@ -348,11 +352,11 @@ def _sleeve(
         [start + across * half, end + across * wider, end - across * wider, start - across * half]
     )
     outline = np.round(transform_points(affine, outline)).astype(np.int32)
-    cloth = np.zeros((size, size), np.float32)
-    cv2.fillConvexPoly(cloth, outline, 1.0, cv2.LINE_AA)
-    cloth = cv2.GaussianBlur(cloth, (0, 0), 0.6)
-    folds = rng.normal(0, 14, (rng.integers(4, 24), rng.integers(4, 24), 1))
-    folds = cv2.resize(folds.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    filled = np.zeros((size, size), np.float32)
+    cv2.fillConvexPoly(filled, outline, 1.0, cv2.LINE_AA)
+    cloth = cv2.GaussianBlur(filled, (0, 0), 0.6)
+    coarse = rng.normal(0, 14, (rng.integers(4, 24), rng.integers(4, 24))).astype(np.float32)
+    folds = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
     colour = rng.uniform(5, 235) + rng.normal(0, 25, 3) + folds[..., None]
     return colour.clip(0, 255).astype(np.float32), cloth
 
@@ -374,5 +378,6 @@ def _to_sample(canvas: _Canvas) -> Sample:
         np.array(canvas.is_right, bool),
         keypoints_visible=np.array(canvas.visible, bool).reshape(count, 21),
         visible_fraction=fractions,
+        mask=canvas.ids if canvas.masked else None,
         source="composite",
     )

@@ -19,9 +19,8 @@ import numpy as np
 
 from handmesh_ros.hand.conventions import MIDDLE_MCP, SKELETON, WRIST
 from handmesh_ros.training.datasets.photographs import Photograph, read_samples
-from handmesh_ros.training.datasets.sample import Sample
+from handmesh_ros.training.datasets.sample import PALM_KEYPOINTS, Sample, palm_size
 
-_PALM = (0, 1, 5, 9, 13, 17)
 _CACHE_VERSION = "1"
 _MIN_WORKING_SIDE = 200
 _ITERATIONS = 3
@@ -97,7 +96,7 @@ def cut_out(sample: Sample, hand: int) -> Cutout | None:
     cv2.setRNGSeed(0)
     try:
         cv2.grabCut(
-            cv2.cvtColor(image, cv2.COLOR_RGB2Lab), seeds, None,
+            cv2.cvtColor(image, cv2.COLOR_RGB2Lab), seeds, (0, 0, 0, 0),
             background_model, foreground_model, _ITERATIONS, cv2.GC_INIT_WITH_MASK,
         )  # fmt: skip
     except cv2.error:
@@ -118,12 +117,6 @@ def cut_out(sample: Sample, hand: int) -> Cutout | None:
     )
 
 
-def palm_size(keypoints: np.ndarray) -> float:
-    """Return a length in pixels that stays large when fingers bend or the hand turns."""
-    palm = keypoints[list(_PALM)]
-    return float(np.linalg.norm(palm[:, None] - palm[None], axis=-1).max())
-
-
 def hand_region(keypoints: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return (h, w) uint8 0/1: the pixels near bones and palm, without the forearm."""
     region = np.zeros(shape, np.uint8)
@@ -135,7 +128,7 @@ def _region_of(sample: Sample, hand: int) -> tuple[np.ndarray, np.ndarray, np.nd
     """Return the surroundings of a hand, its keypoints there, and the region's corner."""
     keypoints = sample.keypoints_2d[hand]
     height, width = sample.image.shape[:2]
-    margin = 0.6 * palm_size(keypoints)
+    margin = 0.6 * float(palm_size(keypoints))
     low = np.maximum(np.floor(keypoints.min(axis=0) - margin), 0).astype(int)
     high = np.minimum(np.ceil(keypoints.max(axis=0) + margin), [width, height]).astype(int)
     return sample.image[low[1] : high[1], low[0] : high[0]], keypoints - low, low
@@ -144,10 +137,10 @@ def _region_of(sample: Sample, hand: int) -> tuple[np.ndarray, np.ndarray, np.nd
 def _draw_hand(target: np.ndarray, keypoints: np.ndarray, value: int, width: float) -> None:
     """Draw bones, `width` palm sizes thick, and the palm into an image."""
     points = np.round(keypoints).astype(np.int32)
-    thickness = max(1, round(width * palm_size(keypoints)))
+    thickness = max(1, round(width * float(palm_size(keypoints))))
     for start, end in SKELETON:
         cv2.line(target, points[start].tolist(), points[end].tolist(), value, thickness)
-    cv2.fillConvexPoly(target, cv2.convexHull(points[list(_PALM)]), value)
+    cv2.fillConvexPoly(target, cv2.convexHull(points[list(PALM_KEYPOINTS)]), value)
 
 
 def _seed(image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
@@ -156,7 +149,7 @@ def _seed(image: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     near, reach = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     _draw_hand(near, keypoints, 1, 0.22)
     _draw_hand(reach, keypoints, 1, 0.5)
-    size = palm_size(keypoints)
+    size = float(palm_size(keypoints))
     arm = keypoints[WRIST] - keypoints[[1, 5, MIDDLE_MCP, 13, 17]].mean(axis=0)
     arm_end = keypoints[WRIST] + arm / max(np.linalg.norm(arm), 1e-6) * 2.5 * size
     ends = np.round([keypoints[WRIST], arm_end]).astype(int).tolist()
@@ -217,7 +210,7 @@ def _largest_part_at(inside: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
 
 def _is_plausible(inside: np.ndarray, keypoints: np.ndarray) -> bool:
     """Return whether an outline fits the skeleton: covers it, is not bloated, is not ragged."""
-    size = palm_size(keypoints)
+    size = float(palm_size(keypoints))
     shape = inside.shape
     grown = cv2.dilate(inside, np.ones((3, 3), np.uint8), iterations=max(1, round(0.03 * size)))
     points = np.round(keypoints).astype(int)
@@ -272,6 +265,7 @@ def _load(path: Path, key: str) -> list[Cutout] | None:
     cutouts = []
     for index, (end, length) in enumerate(zip(ends, arrays["lengths"], strict=True)):
         decoded = cv2.imdecode(arrays["data"][end - length : end], cv2.IMREAD_UNCHANGED)
+        assert decoded is not None
         cutouts.append(
             Cutout(
                 image=np.ascontiguousarray(decoded[..., 2::-1]),

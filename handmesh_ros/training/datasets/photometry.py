@@ -46,8 +46,8 @@ def light_unevenly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     field = rng.normal(0, 0.28, (cells, cells, 1)) + rng.normal(0, 0.06, (cells, cells, 3))
     gain = np.exp(field).astype(np.float32)
     height, width = image.shape[:2]
-    gain = cv2.resize(gain, (width, height), interpolation=cv2.INTER_CUBIC)
-    return cv2.multiply(image, gain, dtype=cv2.CV_8U)
+    smooth = cv2.resize(gain, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.multiply(image, smooth, dtype=cv2.CV_8U)
 
 
 def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -73,9 +73,9 @@ def add_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     cv2.setRNGSeed(int(rng.integers(1 << 31)))
     if rng.random() < 0.5:
         noise = np.repeat(noise[..., None], 3, axis=2)
-        cv2.randn(noise, (0, 0, 0), (sigma,) * 3)
+        cv2.randn(noise, np.zeros(3), np.full(3, sigma))
     else:
-        noise = cv2.merge([cv2.randn(noise, 0, sigma)] * 3)
+        noise = cv2.merge([cv2.randn(noise, np.zeros(1), np.full(1, sigma))] * 3)
     if coarse > 1:
         noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.add(image, noise, dtype=cv2.CV_8U)
@@ -85,7 +85,9 @@ def compress(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Store as JPEG of poor to good quality and read it back."""
     quality = int(rng.integers(15, 90))
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded
 
 
 def lose_resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -125,5 +127,5 @@ def mix_spectrum(image: np.ndarray, amplitude: np.ndarray, rng: np.random.Genera
     gain = (own + weight * (amplitude - own)) / np.maximum(own, 1e-3)
     changed = np.fft.ifft2(spectrum * gain, axes=(0, 1)).real
     change = np.ascontiguousarray(changed - coarse, np.float32)
-    change = cv2.resize(change, (width, height), interpolation=cv2.INTER_CUBIC)
-    return cv2.add(image, change, dtype=cv2.CV_8U)
+    smooth = cv2.resize(change, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.add(image, smooth, dtype=cv2.CV_8U)

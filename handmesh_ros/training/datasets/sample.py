@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from handmesh_ros.training import shards
 ASSUMED_FIELD_OF_VIEW = np.deg2rad(60.0)
 """Horizontal field of view, radians, of photographs whose camera is not known."""
 
-BOX_GROWTH = 0.15
-"""Growth of the keypoints' box, relative to its longer side, to hold the flesh around them."""
+FLESH = 0.1
+"""Thickness of the flesh around the keypoints, relative to `palm_size`: 9 of some 95 mm."""
+
+PALM_KEYPOINTS = (0, 1, 5, 9, 13, 17)
 
 VERTEX_COUNT = 778
 
@@ -38,7 +40,7 @@ class Sample:
         translation: (N, 3) float32 metres, the wrist in the camera frame.
         colors: (N, 778, 3) uint8 sRGB albedo.
         hand_intrinsics: (N, 4) float32, the camera each hand is seen by: the image's, except in
-            mosaics of several images. Given as None it becomes the image's.
+            mosaics of several images. Not stored in shards.
         source: where the image comes from.
     """
 
@@ -56,13 +58,8 @@ class Sample:
     shape: np.ndarray
     translation: np.ndarray
     colors: np.ndarray
-    hand_intrinsics: np.ndarray | None = None
+    hand_intrinsics: np.ndarray
     source: str = ""
-
-    def __post_init__(self) -> None:
-        if self.hand_intrinsics is None:
-            tiled = np.tile(np.asarray(self.intrinsics, np.float32), (len(self.is_right), 1))
-            object.__setattr__(self, "hand_intrinsics", tiled)
 
     def __len__(self) -> int:
         return len(self.is_right)
@@ -98,10 +95,12 @@ class Sample:
             keypoints_visible = inside
         if visible_fraction is None:
             visible_fraction = inside.mean(axis=1)
+        intrinsics = assumed_intrinsics(width, height)
         return cls(
             image=image,
             mask=mask,
-            intrinsics=assumed_intrinsics(width, height),
+            intrinsics=intrinsics,
+            hand_intrinsics=shared_intrinsics(intrinsics, count),
             is_right=np.asarray(is_right, np.uint8).reshape(count),
             keypoints_2d=keypoints,
             keypoints_visible=np.asarray(keypoints_visible).astype(np.uint8),
@@ -119,9 +118,14 @@ class Sample:
     @classmethod
     def from_stored(cls, stored: shards.Sample) -> Sample:
         """Return the sample that a shard holds."""
-        known = {f.name: stored.arrays[f.name] for f in fields(cls) if f.name in stored.arrays}
-        known["source"] = str(known.get("source", ""))
-        return cls(image=stored.image, mask=stored.mask, **known)
+        known: dict[str, Any] = {name: stored.arrays[name] for name in shards.ARRAYS}
+        known["source"] = str(known["source"])
+        return cls(
+            image=stored.image,
+            mask=stored.mask,
+            hand_intrinsics=shared_intrinsics(known["intrinsics"], len(known["is_right"])),
+            **known,
+        )
 
     def to_stored(self, key: str) -> shards.Sample:
         """Return the sample as a shard holds it, under a key unique in its shard."""
@@ -163,11 +167,26 @@ def assumed_intrinsics(width: int, height: int) -> np.ndarray:
     return np.array([focal, focal, (width - 1) / 2, (height - 1) / 2], np.float32)
 
 
+def shared_intrinsics(intrinsics: np.ndarray, count: int) -> np.ndarray:
+    """Return (count, 4) float32: the image's (4,) camera for each of its hands."""
+    return np.tile(np.asarray(intrinsics, np.float32), (count, 1))
+
+
 def box_of_keypoints(keypoints: np.ndarray) -> np.ndarray:
-    """Return (N, 4) float32 boxes of (N, 21, 2) keypoints, grown by `BOX_GROWTH`."""
-    low, high = keypoints.min(axis=1), keypoints.max(axis=1)
-    margin = 0.5 * BOX_GROWTH * (high - low).max(axis=-1, keepdims=True)
-    return np.concatenate([low - margin, high + margin], axis=-1).astype(np.float32)
+    """Return (N, 4) float32 boxes of (N, 21, 2) keypoints with `FLESH` around them."""
+    margin = FLESH * palm_size(keypoints)[:, None]
+    low, high = keypoints.min(axis=1) - margin, keypoints.max(axis=1) + margin
+    return np.concatenate([low, high], axis=-1).astype(np.float32)
+
+
+def palm_size(keypoints: np.ndarray) -> np.ndarray:
+    """Return (...) the largest distance within the palm of (..., 21, 2) keypoints, pixels.
+
+    It stays large when fingers bend or the hand turns.
+    """
+    palm = keypoints[..., PALM_KEYPOINTS, :]
+    difference = palm[..., :, None, :] - palm[..., None, :, :]
+    return np.linalg.norm(difference, axis=-1).max(axis=(-2, -1))
 
 
 def points_inside(points: np.ndarray, frame: tuple[int, int, int, int]) -> np.ndarray:
@@ -176,4 +195,4 @@ def points_inside(points: np.ndarray, frame: tuple[int, int, int, int]) -> np.nd
     The centre of the top-left pixel is (0, 0), so the frame reaches from x0 - 0.5 to x1 - 0.5.
     """
     low, high = np.array(frame[:2]) - 0.5, np.array(frame[2:]) - 0.5
-    return ((points >= low) & (points < high)).all(axis=-1)
+    return np.asarray(((points >= low) & (points < high)).all(axis=-1))
