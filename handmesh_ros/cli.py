@@ -6,7 +6,8 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -83,33 +84,29 @@ def _run(arguments: list[str]) -> int:
     for command_name, command in COMMANDS.items():
         subparser = subparsers.add_parser(command_name, help=command.help)
         if command_name == name:
-            with _MissingPackages(command_name, command):
+            with _missing_packages_named(command_name):
                 module = importlib.import_module(command.module)
                 subparser.description = module.__doc__.partition("\n")[0] if module.__doc__ else ""
                 module.add_arguments(subparser)
     args = parser.parse_args(arguments)
     assert module is not None
-    with _MissingPackages(args.command, COMMANDS[args.command]):
+    with _missing_packages_named(args.command):
         return module.run(args) or 0
 
 
-class _MissingPackages:
-    """Turns the import error of a package that is not installed into one sentence."""
-
-    def __init__(self, name: str, command: Command) -> None:
-        self._name, self._command = name, command
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            package = error.name.partition(".")[0]
-            if package != "handmesh_ros":
-                raise HandmeshError(
-                    f"`handmesh {self._name}` needs the package {package}, which is not "
-                    f"installed: pip install '{self._command.extra}'."
-                ) from error
+@contextmanager
+def _missing_packages_named(name: str) -> Iterator[None]:
+    """Turn the import error of a package that is not installed into one sentence."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "handmesh_ros"):
+            raise
+        raise HandmeshError(
+            f"`handmesh {name}` needs the package {package}, which is not installed: "
+            f"pip install '{COMMANDS[name].extra}'."
+        ) from error
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         HandmeshError: an argument, the model or a place to write to cannot be used.
     """
     given = None if args.intrinsics is None else parse_intrinsics(args.intrinsics)
-    intrinsics_from_fov(1, 1, args.fov)
+    intrinsics_from_fov(1, 1, args.fov)  # A wrong one is refused before the model is loaded.
     drawings = None if args.draw is None else DrawingWriter(Path(args.draw))
     estimator = Estimator.from_file(args.model, args.backend, score_threshold=args.threshold)
     detection = _Detection(

@@ -85,9 +85,9 @@ def _draw_meshes(
         corners, normals = _visible_triangles(hands.vertices[index].astype(np.float64), outward)
         if _longer_side(hands.box[index]) > _SUBDIVIDE_ABOVE:
             corners, normals = _subdivide(corners), _subdivide(normals)
-        towards = normals.mean(axis=1)
-        towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
-        brightness = _AMBIENT + (1.0 - _AMBIENT) * np.maximum(towards @ _LIGHT, 0.0)
+        facing = normals.mean(axis=1)
+        facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-12)
+        brightness = _AMBIENT + (1.0 - _AMBIENT) * np.maximum(facing @ _LIGHT, 0.0)
         triangles.append(project(corners, intrinsics))
         colors.append(brightness[:, None] * np.array(SIDE_COLORS[side]))
         depths.append(corners[..., 2].mean(axis=1))
