@@ -75,9 +75,11 @@ PROTOTYPES: dict[str, np.ndarray] = {
     "point": _hand(_ACROSS, _STRAIGHT, _CURLED, _CURLED, _CURLED),
     "point_thumb_out": _hand(_OUT, _STRAIGHT, _CURLED, _CURLED, _CURLED),
     "hooked_index": _hand(_ACROSS, (10, 80, 45), _CURLED, _CURLED, _CURLED),
-    "pinch": _hand((36, 0, 4, 14, 26), (48, 52, 28), (36, 30, 18), (26, 26, 14), (16, 22, 12)),
-    "ok": _hand((38, 0, 6, 16, 32), (54, 62, 30), (12, 14, 8), (4, 8, 4), (0, 4, 3), spread=_WIDE),
-    "tripod": _hand((36, 0, 8, 12, 26), (46, 46, 22), (50, 50, 24), (60, 70, 35), (64, 76, 40)),
+    "pinch": _hand((34, 0, -5, 14, 26), (45, 56, 29), (36, 30, 18), (26, 26, 14), (16, 22, 12)),
+    "ok": _hand(
+        (37, -2, -9, 13, 34), (49, 55, 28), (12, 14, 8), (4, 8, 4), (0, 4, 3), spread=_WIDE
+    ),
+    "tripod": _hand((36, -2, 3, 12, 27), (48, 47, 22), (51, 51, 28), (60, 70, 35), (64, 76, 40)),
     "thumbs_up": _hand((-14, -8, -20, -8, -12), _CURLED, _CURLED, _CURLED, _CURLED),
     "victory": _hand(_ACROSS, _STRAIGHT, _STRAIGHT, _CURLED, _CURLED, spread=(0, 9, -7, 10, 17)),
     "two_together": _hand(_ACROSS, _STRAIGHT, _STRAIGHT, _CURLED, _CURLED),
@@ -90,7 +92,7 @@ PROTOTYPES: dict[str, np.ndarray] = {
         (12, 30, 26, 36, 50), (42, 105, 62), (42, 106, 62), (42, 106, 62), (42, 104, 62)
     ),
     "sign_f": _hand(
-        (36, 0, 8, 18, 30), (58, 64, 30), (4, 8, 4), (0, 6, 3), (-2, 4, 3), spread=_WIDE
+        (34, -2, -12, 20, 31), (47, 64, 30), (4, 8, 4), (0, 6, 3), (-2, 4, 3), spread=_WIDE
     ),
     "sign_ily": _hand(_OUT, _STRAIGHT, _CURLED, _CURLED, _STRAIGHT, spread=(0, 4, 1, 8, 6)),
     "horns": _hand(_ACROSS, _STRAIGHT, _CURLED, _CURLED, _STRAIGHT, spread=(0, 4, 1, 8, 6)),

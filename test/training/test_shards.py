@@ -1,0 +1,126 @@
+import tarfile
+
+import numpy as np
+import pytest
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.training.shards import ARRAYS, Sample, ShardDataset, ShardWriter, encode
+
+
+def make_sample(key="a", hands=2, with_mask=True):
+    rng = np.random.default_rng(hands)
+    shapes = {
+        "intrinsics": (4,),
+        "is_right": (hands,),
+        "keypoints_2d": (hands, 21, 2),
+        "keypoints_visible": (hands, 21),
+        "box": (hands, 4),
+        "visible_fraction": (hands,),
+        "has_3d": (hands,),
+        "joints": (hands, 21, 3),
+        "rotations": (hands, 16, 3, 3),
+        "shape": (hands, 10),
+        "translation": (hands, 3),
+        "colors": (hands, 778, 3),
+    }
+    arrays = {name: rng.random(shape).astype(np.float32) for name, shape in shapes.items()}
+    arrays["source"] = np.array("test")
+    rows = np.arange(48, dtype=np.uint8)[:, None, None] * np.array([4, 2, 1], np.uint8)
+    image = np.broadcast_to(rows, (48, 64, 3)).copy()
+    mask = rng.choice(np.array([0, 1, 2, 255], np.uint8), (48, 64)) if with_mask else None
+    return Sample(key, image, mask, arrays)
+
+
+def write(folder, samples, **options):
+    with ShardWriter(folder, **options) as writer:
+        for sample in samples:
+            writer.write(sample)
+    return sorted(folder.glob("*"))
+
+
+def test_samples_come_back(tmp_path):
+    samples = [make_sample("a", 2), make_sample("b", 0, with_mask=False)]
+    write(tmp_path, samples)
+    read = ShardDataset(tmp_path)
+    assert len(read) == 2
+    for original, stored in zip(samples, (read[0], read[1]), strict=True):
+        assert stored.key == original.key
+        assert np.abs(stored.image.astype(int) - original.image).mean() < 2
+        for name in ARRAYS:
+            np.testing.assert_array_equal(stored.arrays[name], original.arrays[name])
+    np.testing.assert_array_equal(read[0].mask, samples[0].mask)
+    assert read[1].mask is None
+
+
+def test_shards_are_split_complete_and_equal_for_equal_samples(tmp_path):
+    samples = [make_sample(str(i)) for i in range(5)]
+    first = write(tmp_path / "one", samples, name="x", samples_per_shard=2)
+    second = write(tmp_path / "two", samples, name="x", samples_per_shard=2)
+    assert [path.name for path in first] == ["x-000000.tar", "x-000001.tar", "x-000002.tar"]
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+    assert [sample.key for sample in ShardDataset([*first])] == list("01234")
+
+
+def test_members_are_named_as_webdataset_expects(tmp_path):
+    (path,) = write(tmp_path, [make_sample("k")])
+    with tarfile.open(path) as archive:
+        assert archive.getnames() == ["k.jpg", "k.mask.png", "k.npz"]
+
+
+def test_a_shard_in_progress_is_not_seen_and_a_failed_one_is_removed(tmp_path):
+    with pytest.raises(RuntimeError), ShardWriter(tmp_path) as writer:
+        writer.write(make_sample())
+        assert not list(tmp_path.glob("*.tar"))
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_incomplete_sample_is_not_written():
+    sample = make_sample()
+    del sample.arrays["joints"]
+    with pytest.raises(HandmeshError, match="lacks the arrays joints"):
+        encode(sample)
+
+
+def test_no_shards_is_one_sentence(tmp_path):
+    with pytest.raises(HandmeshError, match="no training shards"):
+        ShardDataset(tmp_path)
+    with pytest.raises(HandmeshError, match="no training shards"):
+        ShardDataset(tmp_path / "missing.tar")
+
+
+@pytest.mark.parametrize("kept", [700, 0.5, 0.9])
+def test_a_truncated_shard_is_refused(tmp_path, kept):
+    (path,) = write(tmp_path, [make_sample(str(i)) for i in range(3)])
+    data = path.read_bytes()
+    path.write_bytes(data[: kept if kept > 1 else int(len(data) * kept)])
+    with pytest.raises(HandmeshError, match="damaged or incomplete"):
+        ShardDataset(tmp_path)
+
+
+def test_a_file_that_is_no_tar_is_refused(tmp_path):
+    (tmp_path / "x.tar").write_bytes(b"nothing of the kind" * 100)
+    with pytest.raises(HandmeshError, match="damaged or incomplete"):
+        ShardDataset(tmp_path)
+
+
+def rewritten(tmp_path, change):
+    members = [item for item in (change(*m) for m in encode(make_sample("k"))) if item]
+    with ShardWriter(tmp_path) as writer:
+        writer.write_members(members)
+    return tmp_path
+
+
+def test_a_missing_member_is_named(tmp_path):
+    rewritten(tmp_path, lambda name, data: None if name.endswith("npz") else (name, data))
+    with pytest.raises(HandmeshError, match=r"sample k .* lacks its \.npz"):
+        ShardDataset(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "mask.png", "npz"])
+def test_a_damaged_member_is_named(tmp_path, suffix):
+    rewritten(
+        tmp_path, lambda name, data: (name, b"x" * 50) if name.endswith(suffix) else (name, data)
+    )
+    with pytest.raises(HandmeshError, match=r"sample k .* damaged"):
+        ShardDataset(tmp_path)[0]
