@@ -68,6 +68,6 @@ def test_fingers_rarely_run_through_each_other():
 
 def test_crossing_fingers_are_noticed():
     angles = PROTOTYPES["flat"].copy()
-    angles[1, 0] = -25
+    angles[1, 0] = -30
     rotations = rotations_from_angles(angles, HAND.joint_template)
     assert penetration(rotations, HAND.joint_template, TIPS) > 0.004
