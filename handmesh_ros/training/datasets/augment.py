@@ -45,10 +45,10 @@ class AugmentOptions:
     flip: float = 0.5
     upright: float = 0.35
     any_roll: float = 0.2
-    zoom: tuple[float, float] = (0.75, 1.6)
-    aim: float = 0.5
-    hand_size: tuple[float, float] = (0.12, 0.95)
-    padded: float = 0.35
+    zoom: tuple[float, float] = (0.85, 1.6)
+    aim: float = 0.7
+    hand_size: tuple[float, float] = (0.15, 0.95)
+    padded: float = 0.3
     new_background: float = 0.3
     scene: float = 0.6
     strength: float = 1.0
@@ -176,7 +176,7 @@ def random_view(
         low, high = np.array(options.hand_size) * min(frame_width, frame_height)
         low = min(max(low, _MIN_AIMED_SIZE), high)
         size = np.exp(rng.uniform(np.log(low), np.log(high)))
-        scale = np.clip(size / extent, 0.45 * whole, max(2.5 * whole, 1.5))
+        scale = np.clip(size / extent, 0.6 * whole, max(2.5 * whole, 1.5))
         centre = (box[:2] + box[2:]) / 2
         room = 0.5 * np.array([frame_width, frame_height]) - 0.35 * scale * extent
         target_offset = rng.uniform(-1, 1, 2) * np.maximum(room, 0)

@@ -11,7 +11,7 @@ import numpy as np
 from handmesh_ros.errors import HandmeshError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-_STORED_SIDE = 640
+_STORED_SIDE = 480
 
 
 class Backgrounds:
@@ -69,10 +69,9 @@ def random_crop(
     x = rng.integers(full_width - crop_width + 1)
     y = rng.integers(full_height - crop_height + 1)
     crop = image[y : y + crop_height, x : x + crop_width]
-    if rng.random() < 0.5:
-        crop = crop[:, ::-1]
-    method = cv2.INTER_AREA if fit > 1 else cv2.INTER_LINEAR
-    return cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=method)
+    method = cv2.INTER_AREA if fit > 1.5 else cv2.INTER_LINEAR
+    resized = cv2.resize(crop, (width, height), interpolation=method)
+    return cv2.flip(resized, 1) if rng.random() < 0.5 else resized
 
 
 def procedural_background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
