@@ -14,7 +14,9 @@ from handmesh_ros.hand.conventions import (
 )
 from handmesh_ros.hand.template import HandTemplate
 
-_MIRROR_SIGNS = tuple(np.diag(MIRROR).tolist())
+_MIRROR_SIGNS = torch.from_numpy(np.outer(np.diag(MIRROR), np.diag(MIRROR)).astype(np.float32))
+"""(3, 3) signs that take the entries of a rotation R to those of M R M."""
+
 _FIRST, _SECOND, _THIRD = (slice(start, 16, 3) for start in (1, 2, 3))
 """Model joints of the fingers' three levels; each level's parents are the level before."""
 
@@ -69,8 +71,7 @@ def mirror_rotations(rotations: Tensor, is_right: Tensor) -> Tensor:
     """
     extra = [1] * (rotations.dim() - 1)
     left = (1.0 - is_right.to(rotations.dtype)).reshape(-1, *extra)
-    mirror = torch.tensor(_MIRROR_SIGNS, dtype=rotations.dtype, device=rotations.device)
-    signs = mirror[:, None] * mirror[None, :]
+    signs = _MIRROR_SIGNS.to(rotations)
     return rotations * (1.0 + left * (signs - 1.0))
 
 
