@@ -98,7 +98,6 @@ def test_axes_are_those_of_mano():
 
 
 def test_the_mean_hand_has_the_size_of_adults():
-    """Greiner, Hand Anthropometry of U.S. Army Personnel, 1991: both sexes, means within 2 SD."""
     length = -HAND.template[:, 0].min()
     assert 0.180 < length < 0.200
     knuckles = HAND.joint_template[[1, 7]]
