@@ -42,7 +42,8 @@ TEXTS, SWITCHES = ("model", "backend", "image_transport"), ("autostart", "use_si
 
 def make_detector(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    parameters = {name: ParameterValue(given[name], value_type=str) for name in TEXTS if given[name]}
+    texts = {name: given[name] for name in TEXTS if given[name]}
+    parameters = {name: ParameterValue(text, value_type=str) for name, text in texts.items()}
     for name in SWITCHES:
         parameters[name] = ParameterValue(LaunchConfiguration(name), value_type=bool)
     return [

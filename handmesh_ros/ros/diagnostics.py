@@ -70,6 +70,7 @@ class Statistics:
         numbers["hands in the last image"] = recent[-1].hands if recent else 0
         for part in ("age", "preprocess", "inference", "decode", "publish"):
             values = [getattr(frame, f"{part}_ms") for frame in recent]
+            values = [value for value in values if value == value]  # no age without a stamp
             for percent in (50, 95):
                 numbers[f"{part} p{percent} [ms]"] = (
                     float(np.percentile(values, percent)) if values else float("nan")

@@ -283,6 +283,8 @@ class DetectorNode(LifecycleNode):
         )
 
     def _age_ms(self, header: Header) -> float:
+        if header.stamp.sec == 0 and header.stamp.nanosec == 0:
+            return float("nan")
         age = self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)
         return 1e-6 * age.nanoseconds
 

@@ -1,0 +1,95 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
+
+
+def camera_info(**changes) -> SimpleNamespace:
+    fx, fy, cx, cy = 500.0, 510.0, 319.5, 239.5
+    fields = {
+        "header": SimpleNamespace(frame_id="camera"),
+        "width": 640,
+        "height": 480,
+        "k": [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        "p": [400.0, 0.0, 300.0, 0.0, 0.0, 410.0, 200.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        "binning_x": 0,
+        "binning_y": 0,
+        "roi": SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0),
+    }
+    return SimpleNamespace(**{**fields, **changes})
+
+
+def test_an_image_of_the_calibrated_size_has_the_numbers_of_k():
+    np.testing.assert_allclose(intrinsics_of(camera_info(), (480, 640)), [500, 510, 319.5, 239.5])
+
+
+def test_a_rectified_image_has_those_of_p():
+    found = intrinsics_of(camera_info(), (480, 640), rectified=True)
+    np.testing.assert_allclose(found, [400, 410, 300, 200])
+
+
+def test_a_scaled_image_keeps_its_centre():
+    found = intrinsics_of(camera_info(), (240, 320))
+    np.testing.assert_allclose(found, [250, 255, 159.5, 119.5])
+
+
+def test_binning_is_a_scale():
+    found = intrinsics_of(camera_info(binning_x=2, binning_y=2), (240, 320))
+    np.testing.assert_allclose(found, [250, 255, 159.5, 119.5])
+
+
+def test_uneven_binning_scales_each_axis():
+    found = intrinsics_of(camera_info(binning_x=2, binning_y=1), (480, 320))
+    np.testing.assert_allclose(found, [250, 510, 159.5, 239.5])
+
+
+def test_a_region_of_interest_shifts_the_centre():
+    roi = SimpleNamespace(x_offset=100, y_offset=40, width=320, height=240)
+    found = intrinsics_of(camera_info(roi=roi), (240, 320))
+    np.testing.assert_allclose(found, [500, 510, 219.5, 199.5])
+
+
+def test_a_calibration_without_size_is_taken_as_the_image_s():
+    found = intrinsics_of(camera_info(width=0, height=0), (480, 640))
+    np.testing.assert_allclose(found, [500, 510, 319.5, 239.5])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"k": [0.0] * 9}, "not calibrated"),
+        ({"k": [-1.0, 0, 1, 0, 5, 1, 0, 0, 1]}, "not calibrated"),
+        ({"k": [float("nan")] * 9}, "not finite"),
+        ({"k": [500.0, 0, float("inf"), 0, 500, 1, 0, 0, 1]}, "not finite"),
+        ({"width": 640, "height": 640}, "another shape"),
+    ],
+)
+def test_an_unusable_calibration_is_refused_in_one_sentence(changes, words):
+    with pytest.raises(HandmeshError, match=words):
+        intrinsics_of(camera_info(**changes), (480, 640))
+
+
+def test_the_latest_message_of_the_frame_is_found():
+    infos = CameraInfos()
+    assert infos.find("camera") is None
+    first, second = camera_info(), camera_info()
+    other = camera_info(header=SimpleNamespace(frame_id="other"))
+    for info in (first, second, other):
+        infos.update(info)
+    assert infos.find("camera") is second
+    assert infos.find("other") is other
+    assert infos.find("") is other
+    infos.update(first)
+    assert infos.find("") is first
+
+
+def test_a_calibration_of_another_frame_is_not_taken():
+    infos = CameraInfos()
+    infos.update(camera_info())
+    with pytest.raises(HandmeshError, match="'depth'.*'camera'"):
+        infos.find("depth")
+    infos.update(camera_info(header=SimpleNamespace(frame_id="")))
+    assert infos.find("depth") is not None

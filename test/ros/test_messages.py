@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from handmesh_ros.hand.conventions import KEYPOINT_NAMES, RIGHT, operator_frame
+from handmesh_ros.hand.hands import Hands
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
+pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
+
+from rclpy.serialization import deserialize_message, serialize_message
+from std_msgs.msg import Header
+
+from handmesh_ros.msg import HandMesh, HandMeshArray
+from handmesh_ros.ros.geometry import matrices
+from handmesh_ros.ros.messages import (
+    hands_to_message,
+    image_message,
+    message_to_hands,
+    topology_message,
+)
+
+pytestmark = pytest.mark.ros
+
+INTRINSICS = np.array([600.0, 610.0, 320.0, 240.0])
+
+
+def sent_and_received(hands: Hands, **options) -> HandMeshArray:
+    header = Header(frame_id="camera")
+    header.stamp.sec = 12
+    options = {"image_size": (48, 64), "intrinsics": INTRINSICS, **options}
+    message = hands_to_message(hands, header, **options)
+    return deserialize_message(serialize_message(message), HandMeshArray)
+
+
+def test_hands_survive_the_way_there_and_back(two_hands):
+    back = message_to_hands(sent_and_received(two_hands))
+    for name in ("score", "keypoints_2d", "joints", "vertices", "shape", "translation"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(two_hands, name), err_msg=name)
+    np.testing.assert_allclose(back.right_probability, two_hands.right_probability, atol=1e-6)
+    np.testing.assert_allclose(back.rotations, two_hands.rotations, atol=1e-6)
+    np.testing.assert_allclose(back.colors, two_hands.colors, atol=0.5 / 255 + 1e-6)
+    np.testing.assert_array_equal(back.scale_source, two_hands.scale_source)
+    np.testing.assert_array_equal(back.handedness, two_hands.handedness)
+
+
+def test_the_header_is_the_image_s_and_the_intrinsics_those_used(two_hands):
+    message = sent_and_received(two_hands)
+    assert (message.header.stamp.sec, message.header.frame_id) == (12, "camera")
+    np.testing.assert_array_equal(message.intrinsics, INTRINSICS)
+
+
+def test_fields_mean_what_the_message_says(two_hands):
+    right, left = sent_and_received(two_hands).hands
+    assert (right.handedness, left.handedness) == (HandMesh.RIGHT, HandMesh.LEFT)
+    assert right.handedness_score == pytest.approx(0.95)
+    assert left.handedness_score == pytest.approx(0.8)
+    assert right.state == HandMesh.TRACKED
+    tips = two_hands.joints[0, [HandMesh.THUMB_TIP, HandMesh.INDEX_TIP]]
+    assert right.pinch_aperture == pytest.approx(np.linalg.norm(tips[0] - tips[1]), abs=1e-6)
+    orientation = right.wrist.pose.orientation
+    found = matrices([orientation.x, orientation.y, orientation.z, orientation.w])
+    expected = operator_frame(two_hands.joints, two_hands.handedness == RIGHT)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert right.wrist.pose.position.z == pytest.approx(two_hands.joints[0, 0, 2])
+    assert right.wrist.covariance[14] > right.wrist.covariance[0] > 0
+
+
+def test_boxes_are_clipped_to_the_image(two_hands):
+    right, left = (hand.box for hand in sent_and_received(two_hands).hands)
+    assert (right.x_offset, right.y_offset, right.width, right.height) == (0, 3, 21, 27)
+    assert (left.x_offset, left.y_offset, left.width, left.height) == (30, 10, 34, 38)
+
+
+def test_a_box_outside_the_image_is_empty(two_hands):
+    outside = two_hands.replace(box=np.array([[-50, -50, -5, -5], [90, 90, 99, 99]], np.float32))
+    for hand in sent_and_received(outside).hands:
+        assert (hand.box.width, hand.box.height) == (0, 0)
+
+
+def test_the_mesh_can_be_left_out(two_hands):
+    message = sent_and_received(two_hands, publish_mesh=False)
+    assert all(not hand.vertices and not hand.vertex_colors for hand in message.hands)
+    assert message_to_hands(message).vertices.shape == (2, 0, 3)
+
+
+def test_no_hands_make_an_empty_message():
+    message = sent_and_received(Hands.empty())
+    assert list(message.hands) == []
+    assert len(message_to_hands(message)) == 0
+
+
+def test_the_constants_name_the_joints_in_order():
+    assert HandMesh.JOINT_COUNT == len(KEYPOINT_NAMES)
+    for index, name in enumerate(KEYPOINT_NAMES):
+        assert getattr(HandMesh, name.upper()) == index
+
+
+def test_the_topology_closes_the_mesh_and_winds_left_hands_the_other_way(template):
+    topology = topology_message(template, "model")
+    right = np.array(topology.triangles_right).reshape(-1, 3)
+    left = np.array(topology.triangles_left).reshape(-1, 3)
+    np.testing.assert_array_equal(left, right[:, ::-1])
+    edges = {(a, b) for t in right.tolist() for a, b in zip(t, t[1:] + t[:1], strict=True)}
+    assert all((b, a) in edges for a, b in edges), "an edge has one triangle only"
+    assert topology.vertex_count == template.vertex_count == right.max() + 1
+    assert (len(topology.joint_names), len(topology.skeleton_edges)) == (21, 40)
+    assert list(topology.rotation_parents)[:2] == [-1, 0]
+
+
+def test_images_keep_their_pixels():
+    rgb = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    message = image_message(rgb[:, ::-1], Header(frame_id="camera"))
+    assert (message.height, message.width, message.step) == (4, 5, 15)
+    np.testing.assert_array_equal(np.array(message.data).reshape(4, 5, 3), rgb[:, ::-1])

@@ -1,0 +1,338 @@
+"""The detector over real DDS, with a tiny network that always finds the same two hands."""
+
+import array
+import copy
+import shutil
+import time
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
+pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CompressedImage, Image
+from visualization_msgs.msg import Marker, MarkerArray
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.msg import HandMeshArray, HandTopology
+from handmesh_ros.ros.node import DetectorNode, load_estimator
+
+pytestmark = pytest.mark.ros
+
+FAILURE, SUCCESS = TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.SUCCESS
+
+
+def state_of(rig) -> int:
+    return rig.node._state_machine.current_state[0]
+
+
+def test_raw_images_give_hands_with_the_image_s_header(make_rig, image, camera_info):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send("camera_info", camera_info)
+    rig.send_until(lambda: hands, "image", image)
+    assert np.isnan(hands[0].latency.age_ms), "an image without stamp has no age"
+    image.header.stamp = rig.client.get_clock().now().to_msg()
+    stamp = image.header.stamp
+    rig.send_until(
+        lambda: hands[-1].calibrated and hands[-1].header.stamp == stamp, "image", image
+    )
+    message = hands[-1]
+    assert message.header == image.header
+    assert message.model_id == "tiny-test"
+    assert [hand.handedness for hand in message.hands] == [1, 0]
+    assert len(message.hands[0].vertices) == 3 * 778
+    np.testing.assert_allclose(message.intrinsics, [60, 60, 31.5, 23.5])
+    joint, pixel = message.hands[0].joints[:3], message.hands[0].keypoints_2d[:2]
+    expected = joint[:2] / joint[2] * message.intrinsics[:2] + message.intrinsics[2:]
+    np.testing.assert_allclose(pixel, expected, atol=0.01)
+    latency = message.latency
+    assert min(latency.preprocess_ms, latency.inference_ms, latency.publish_ms) > 0
+    assert latency.age_ms > latency.inference_ms
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+def test_compressed_images(make_rig, image, ending):
+    rig = make_rig(image_transport="compressed")
+    hands = rig.listen("hands", HandMeshArray)
+    encoded = cv2.imencode(ending, np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    message = CompressedImage(header=image.header, format="x", data=array.array("B", encoded))
+    rig.send_until(lambda: hands, "image/compressed", message)
+    assert len(hands[-1].hands) == 2
+
+
+def test_padded_rows(make_rig, image):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    image.step += 16
+    image.data = array.array("B", bytes([90]) * (image.step * image.height))
+    rig.send_until(lambda: hands, "image", image)
+    assert len(hands[-1].hands) == 2
+
+
+def test_bad_images_are_named_and_good_ones_work_again(make_rig, image):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    bad_data = array.array("B", bytes(10))
+    for changes, words in (
+        ({"encoding": "rgb7"}, "'rgb7' is unknown"),
+        ({"width": 0}, "no pixels"),
+        ({"data": bad_data}, "truncated"),
+        ({"step": 7}, "step of 7"),
+    ):
+        bad = copy.deepcopy(image)
+        for name, value in changes.items():
+            setattr(bad, name, value)
+        rig.send_until(lambda: any(words in log for log in rig.logs), "image", bad)  # noqa: B023
+        count = len(hands)
+        rig.send_until(lambda: len(hands) > count, "image", image)  # noqa: B023
+    assert state_of(rig) == State.PRIMARY_STATE_ACTIVE
+
+
+def test_the_same_complaint_is_not_repeated(make_rig, image):
+    rig = make_rig(lazy=False)
+    image.encoding = "rgb7"
+    for _ in range(30):
+        rig.send("image", image)
+        time.sleep(0.005)
+    rig.wait_for(lambda: any("rgb7" in log for log in rig.logs))
+    assert sum("rgb7" in log for log in rig.logs) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"k": [float("nan")] * 9}, "not finite"),
+        ({"k": [0.0] * 9}, "not calibrated"),
+        ({"width": 64, "height": 64}, "another shape"),
+    ],
+)
+def test_a_bad_calibration_is_said_once_and_the_fov_assumed(
+    make_rig, image, camera_info, changes, words
+):
+    rig = make_rig(assumed_fov_deg=90.0)
+    hands = rig.listen("hands", HandMeshArray)
+    for name, value in changes.items():
+        setattr(camera_info, name, value)
+    rig.send("camera_info", camera_info)
+    rig.send_until(lambda: any(words in log for log in rig.logs), "image", image)
+    rig.send_until(lambda: len(hands) > 5, "image", image)
+    assert sum(words in log for log in rig.logs) == 1
+    assert not hands[-1].calibrated
+    np.testing.assert_allclose(hands[-1].intrinsics, [32, 32, 31.5, 23.5], rtol=1e-6)
+
+
+def test_without_calibration_hands_come_and_recover_when_it_does(make_rig, image, camera_info):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send_until(lambda: hands, "image", image)
+    assert not hands[-1].calibrated
+    rig.send_until(lambda: any("No camera_info" in log for log in rig.logs), "image", image)
+    rig.send("camera_info", camera_info)
+    rig.send_until(lambda: hands[-1].calibrated, "image", image)
+
+
+def test_a_calibration_of_a_scaled_image_is_scaled(make_rig, image, camera_info):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    camera_info.width, camera_info.height = 128, 96
+    rig.send("camera_info", camera_info)
+    rig.send_until(lambda: hands and hands[-1].calibrated, "image", image)
+    np.testing.assert_allclose(hands[-1].intrinsics, [30, 30, 15.5, 11.5])
+
+
+def test_no_subscriber_no_work(make_rig, image):
+    rig = make_rig()
+    publisher = rig.client.create_publisher(Image, "image", 1)
+    time.sleep(0.4)
+    assert publisher.get_subscription_count() == 0
+    subscription = rig.client.create_subscription(HandMeshArray, "hands", lambda message: None, 1)
+    rig.wait_for(lambda: publisher.get_subscription_count() == 1)
+    rig.client.destroy_subscription(subscription)
+    rig.wait_for(lambda: publisher.get_subscription_count() == 0)
+
+
+class SlowEstimator:
+    """A real estimator that takes its time."""
+
+    def __init__(self, parameters, seconds: float) -> None:
+        self._estimator, self._seconds = load_estimator(parameters), seconds
+
+    def __getattr__(self, name):
+        return getattr(self._estimator, name)
+
+    def __call__(self, rgb, intrinsics):
+        time.sleep(self._seconds)
+        return self._estimator(rgb, intrinsics)
+
+
+def test_a_slow_network_works_on_the_newest_image_and_never_queues(make_rig, image):
+    rig = make_rig(load=lambda parameters: SlowEstimator(parameters, 0.15))
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send_until(lambda: hands, "image", image)
+    time.sleep(0.4)
+    hands.clear()
+    for number in range(30):
+        image.header.stamp.sec = number
+        rig.send("image", image)
+        time.sleep(0.02)
+    rig.wait_for(lambda: hands and hands[-1].header.stamp.sec == 29)
+    time.sleep(0.3)
+    stamps = [message.header.stamp.sec for message in hands]
+    assert stamps == sorted(set(stamps)), "an image came twice or too late"
+    assert len(stamps) <= 7, "old images were worked on"
+    assert rig.node._statistics.summary(time.monotonic())["images dropped for newer ones"] > 15
+
+
+def test_services_answer_while_the_network_is_slow(make_rig, image):
+    rig = make_rig(load=lambda parameters: SlowEstimator(parameters, 0.5))
+    rig.listen("hands", HandMeshArray)
+    for _ in range(3):
+        rig.send("image", image)
+    start = time.monotonic()
+    result = rig.run(lambda: rig.node.set_parameters([Parameter("max_hands", value=1)]))[0]
+    assert result.successful and time.monotonic() - start < 0.3
+
+
+def test_markers_overlay_and_topology(make_rig, image, template):
+    rig = make_rig()
+    rig.listen("hands", HandMeshArray)
+    markers = rig.listen("markers", MarkerArray)
+    overlay = rig.listen("overlay", Image)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    topology = rig.listen("topology", HandTopology, latched)
+    rig.send_until(lambda: markers and overlay, "image", image)
+    rig.wait_for(lambda: topology)
+    assert len(markers[0].markers) == 8
+    assert (overlay[0].width, overlay[0].height, overlay[0].encoding) == (64, 48, "rgb8")
+    assert overlay[0].header == image.header
+    assert topology[0].hand_model_sha256 == template.sha256
+    assert topology[0].vertex_count == 778
+
+
+def test_markers_keep_to_their_rate(make_rig, image):
+    rig = make_rig(marker_rate_hz=5.0)
+    hands = rig.listen("hands", HandMeshArray)
+    markers = rig.listen("markers", MarkerArray, raw=True)
+    rig.send_until(lambda: markers, "image", image)
+    count, start = len(hands), time.monotonic()
+    markers.clear()
+    rig.send_until(lambda: len(hands) > count + 30 and len(markers) > 2, "image", image)
+    assert len(markers) <= 5.0 * (time.monotonic() - start) + 2
+
+
+def test_diagnostics_tell_rate_latency_and_model(make_rig, image):
+    rig = make_rig()
+    reports = rig.listen("/diagnostics", DiagnosticArray)
+    hands = rig.listen("hands", HandMeshArray)
+    image.header.stamp = rig.client.get_clock().now().to_msg()
+    rig.send_until(lambda: hands, "image", image)
+
+    def last() -> dict[str, str]:
+        return {pair.key: pair.value for pair in reports[-1].status[0].values} if reports else {}
+
+    rig.wait_for(lambda: float(last().get("rate [Hz]", "0")) > 0)
+    assert last()["model"] == "tiny-test"
+    assert "ONNX Runtime" in last()["backend"]
+    assert float(last()["age p50 [ms]"]) > 0
+    assert int(last()["images received"]) > 0
+
+
+def test_parameters_change_at_run_time_or_are_refused_with_the_reason(make_rig, image):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+
+    def change(parameters: list[Parameter]):
+        return rig.run(lambda: rig.node.set_parameters(parameters))
+
+    assert change([Parameter("max_hands", value=1)])[0].successful
+    rig.send_until(lambda: hands and len(hands[-1].hands) == 1, "image", image)
+    assert change([Parameter("score_threshold", value=0.85), Parameter("max_hands", value=0)])
+    assert change([Parameter("publish_mesh", value=False)])[0].successful
+    rig.send_until(lambda: not hands[-1].hands[0].vertices, "image", image)
+    assert len(hands[-1].hands) == 1
+    for name, value in (
+        ("score_threshold", 1.5),
+        ("mesh_color", "pink"),
+        ("model", "other.onnx"),
+        ("publish_mesh", 3),
+    ):
+        result = change([Parameter(name, value=value)])[0]
+        assert not result.successful and result.reason, name
+    assert rig.node.parameters.score_threshold == 0.85
+
+
+def test_a_bad_parameter_at_start_is_one_sentence(ros):
+    for name, value in (("backend", "abacus"), ("max_hands", "two"), ("marker_rate_hz", -1.0)):
+        with pytest.raises(HandmeshError, match=name):
+            DetectorNode(namespace="/bad", parameter_overrides=[Parameter(name, value=value)])
+
+
+def test_a_missing_model_keeps_the_node_unconfigured_and_says_so(make_rig):
+    rig = make_rig(start=False, model="/nowhere/model.onnx")
+    assert rig.run(rig.node.trigger_configure) == FAILURE
+    assert state_of(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    rig.wait_for(lambda: rig.logs)
+    assert rig.logs[-1].startswith("Cannot configure: There is no model at /nowhere/model.onnx")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "not a graph", "other mesh"])
+def test_a_damaged_model_keeps_the_node_unconfigured_and_says_so(
+    make_rig, tiny_model, tmp_path, damage
+):
+    from handmesh_ros.runtime.sidecar import Sidecar
+
+    model = tmp_path / "model.onnx"
+    shutil.copy(tiny_model, model)
+    sidecar = Sidecar.read(tiny_model.with_suffix(".json"))
+    if damage == "truncated":
+        model.write_bytes(model.read_bytes()[:-100])
+    elif damage == "not a graph":
+        import hashlib
+
+        model.write_bytes(b"no graph")
+        sidecar = replace(sidecar, onnx_sha256=hashlib.sha256(b"no graph").hexdigest())
+    else:
+        sidecar = replace(sidecar, hand_model=replace(sidecar.hand_model, sha256="0" * 64))
+    sidecar.write(model.with_suffix(".json"))
+    rig = make_rig(start=False, model=str(model))
+    assert rig.run(rig.node.trigger_configure) == FAILURE
+    assert state_of(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    rig.wait_for(lambda: rig.logs)
+    assert "Traceback" not in rig.logs[-1]
+
+
+def test_the_whole_life_twice(make_rig, image):
+    rig = make_rig(start=False)
+    hands = rig.listen("hands", HandMeshArray)
+    markers = rig.listen("markers", MarkerArray)
+    for _ in range(2):
+        assert rig.run(rig.node.trigger_configure) == SUCCESS
+        for _ in range(2):
+            assert rig.run(rig.node.trigger_activate) == SUCCESS
+            count = len(hands), len(markers)
+            rig.send_until(lambda: len(hands) > count[0], "image", image)  # noqa: B023
+            rig.send_until(lambda: len(markers) > count[1], "image", image)  # noqa: B023
+            assert rig.run(rig.node.trigger_deactivate) == SUCCESS
+            rig.wait_for(
+                lambda: all(marker.action == Marker.DELETE for marker in markers[-1].markers)
+            )
+        assert rig.run(rig.node.trigger_cleanup) == SUCCESS
+        assert state_of(rig) == State.PRIMARY_STATE_UNCONFIGURED
+    assert rig.run(rig.node.trigger_shutdown) == SUCCESS
+
+
+def test_shutting_down_while_active(make_rig, image):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send_until(lambda: hands, "image", image)
+    assert rig.run(rig.node.trigger_shutdown) == SUCCESS
+    assert state_of(rig) == State.PRIMARY_STATE_FINALIZED
