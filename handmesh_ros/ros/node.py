@@ -374,7 +374,3 @@ def _run() -> int:
         executor.shutdown()
         node.destroy_node()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,45 @@
+"""`python -m handmesh_ros.ros` and `ros2 run handmesh_ros detector`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the detector node; return the exit status.
+
+    What is missing on this machine is said in one sentence.
+    """
+    try:
+        from handmesh_ros.ros.node import main as run
+    except ImportError as error:
+        print(f"detector: {_explain(error)}", file=sys.stderr)
+        return 1
+    return run()
+
+
+def _explain(error: ImportError) -> str:
+    module = error.name or ""
+    if module == "rclpy":
+        return (
+            "ROS 2 is not in this terminal (there is no rclpy): source its setup.bash, or use "
+            "`make demo`, which needs no ROS."
+        )
+    if module.startswith("rclpy."):
+        return (
+            f"rclpy is of another Python than {sys.version_info[0]}.{sys.version_info[1]}: run "
+            "the interpreter that belongs to this ROS 2."
+        )
+    if module.startswith("handmesh_ros.msg"):
+        return (
+            "The messages of handmesh_ros are not built or not in this terminal: run "
+            "`colcon build` and source install/setup.bash."
+        )
+    return (
+        f"A package is missing or broken ({error}): run `rosdep install --from-paths src -y "
+        "--ignore-src` in the workspace."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

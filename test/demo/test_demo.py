@@ -1,0 +1,82 @@
+"""`make demo` in small: three processes over real DDS, with the tiny network."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
+pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
+rosbags = pytest.importorskip("rosbags.highlevel", reason="needs rosbags: run `make test`")
+
+pytestmark = pytest.mark.ros
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_demo(source: Path, model: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "examples.demo", "--source", str(source), *options]
+    return subprocess.run(
+        [*command, "--model", str(model), "--out", str(out)],
+        cwd=ROOT,
+        env={**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30.0, (320, 240))
+    for number in range(45):
+        video.write(np.full((240, 320, 3), 60 + number, np.uint8))
+    video.release()
+    return path
+
+
+def test_a_video_gives_a_summary_a_drawn_video_and_a_bag(clip, tiny_model, tmp_path):
+    clip.with_suffix(".json").write_text('{"intrinsics": [300, 300, 159.5, 119.5]}')
+    ended = run_demo(clip, tiny_model, tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    assert "p95" in ended.stdout
+    assert "No camera_info" not in ended.stderr
+    video = cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) > 10
+    with rosbags.AnyReader([tmp_path / "out" / "bag"]) as bag:
+        counts = {connection.topic: connection.msgcount for connection in bag.connections}
+        assert counts["/demo/hands"] > 10
+        assert counts["/demo/image/compressed"] > 10
+        assert counts["/demo/topology"] == 1
+        connections = [c for c in bag.connections if c.topic == "/demo/hands"]
+        connection, _, data = next(bag.messages(connections))
+        message = bag.deserialize(data, connection.msgtype)
+    assert message.calibrated and len(message.hands) == 2
+
+
+def test_a_photo_gives_a_drawn_picture(tiny_model, tmp_path):
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((240, 320, 3), 90, np.uint8))
+    ended = run_demo(photo, tiny_model, tmp_path / "out", "--seconds", "1")
+    assert ended.returncode == 0, ended.stderr
+    drawn = cv2.imread(str(tmp_path / "out" / "overlay_000.png"))
+    assert np.ptp(drawn) > 50
+
+
+def test_no_hands_is_a_failure(tiny_model, tmp_path):
+    photo = tmp_path / "black.png"
+    cv2.imwrite(str(photo), np.zeros((240, 320, 3), np.uint8))
+    ended = run_demo(photo, tiny_model, tmp_path / "out", "--seconds", "1")
+    assert ended.returncode == 1
+    assert "no hands came through" in ended.stderr
+
+
+def test_a_source_that_is_not_there_is_one_sentence(tiny_model, tmp_path):
+    ended = run_demo(tmp_path / "nothing.mp4", tiny_model, tmp_path / "out")
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1

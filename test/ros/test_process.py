@@ -1,0 +1,103 @@
+"""The detector as its own process: exit status and the sentences that people see."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "handmesh_ros.ros"]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    env = {**os.environ, **environment}
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [("rclpy", "ROS 2 is not in this terminal"), ("handmesh_ros.msg", "are not built")],
+)
+def test_what_is_missing_is_one_sentence(tmp_path, module, words):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+    )
+    if module != "rclpy":
+        pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    ended = run(PYTHONPATH=path)
+    assert ended.returncode == 1
+    assert words in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.ros
+def test_a_missing_model_ends_the_process_with_one_line(ros):
+    ended = run("--ros-args", "-p", "model:=/nowhere/model.onnx")
+    assert ended.returncode == 1
+    lines = ended.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert "There is no model at /nowhere/model.onnx" in lines[0]
+
+
+@pytest.mark.ros
+def test_an_impossible_parameter_ends_the_process_with_one_line(ros):
+    ended = run("--ros-args", "-p", "backend:=abacus")
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "backend" in ended.stderr
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupts_end_it_cleanly(ros, tiny_model, how):
+    process = subprocess.Popen(
+        [*COMMAND, "--ros-args", "-p", f"model:={tiny_model}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "runs on" in process.stderr.readline()
+    process.send_signal(how)
+    rest = process.communicate(timeout=20)[1]
+    assert process.returncode == 0
+    assert "Traceback" not in rest
+
+
+@pytest.mark.ros
+def test_an_impossible_transition_does_not_end_it(ros, tiny_model):
+    from lifecycle_msgs.msg import Transition
+    from lifecycle_msgs.srv import ChangeState, GetState
+
+    process = subprocess.Popen(
+        [*COMMAND, "--ros-args", "-p", f"model:={tiny_model}", "-r", "__ns:=/process"], cwd=ROOT
+    )
+    client = ros.create_node("manager")
+    try:
+        change = client.create_client(ChangeState, "/process/detector/change_state")
+        get = client.create_client(GetState, "/process/detector/get_state")
+        assert change.wait_for_service(20.0) and get.wait_for_service(20.0)
+        request = ChangeState.Request()
+        request.transition.id = Transition.TRANSITION_CLEANUP
+        refused = change.call_async(request)
+        end = time.monotonic() + 2.0
+        while not refused.done() and time.monotonic() < end:
+            ros.spin_once(client, timeout_sec=0.1)
+        answer = get.call_async(GetState.Request())
+        ros.spin_until_future_complete(client, answer, timeout_sec=10.0)
+        assert answer.result().current_state.label == "active"
+    finally:
+        client.destroy_node()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20.0) == 0
