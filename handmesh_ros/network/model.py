@@ -1,7 +1,7 @@
 """The single-stage hand network, top to bottom.
 
 One trunk, one shared feature map at stride 8, one pair of centre heatmaps (left, right). At the K
-best peaks the shared map is read, first at the centre and then at the 21 keypoints found from it;
+best peaks the maps are read, first at the centre and then at the 21 keypoints found from it;
 small heads turn what was read into box, keypoints, pose, shape, placement and colours, and the
 skinned hand model turns those into a mesh in the camera frame. All of it is one graph.
 
@@ -160,11 +160,11 @@ def _mlp(inputs: int, hidden: int) -> nn.Sequential:
 class HandHeads(nn.Module):
     """From the shared feature map at a hand's centre to that hand's parameters."""
 
-    def __init__(self, config: NetworkConfig, vertex_count: int):
+    def __init__(self, config: NetworkConfig, context_channels: int, vertex_count: int):
         super().__init__()
         channels, hidden = config.channels, config.hidden
         self.vertex_count = vertex_count
-        self.from_centre = _mlp(channels + 1, hidden // 2)
+        self.from_centre = _mlp(channels + context_channels + 1, hidden // 2)
         self.size = nn.Linear(hidden // 2, 1)
         self.box = nn.Linear(hidden // 2, 4)
         self.coarse_keypoints = nn.Linear(hidden // 2, 42)
@@ -182,23 +182,23 @@ class HandHeads(nn.Module):
         nn.init.normal_(self.color_patterns.weight, std=0.1)
 
     def forward(
-        self, features: Tensor, image: Tensor, centre: Tensor, is_right: Tensor, stride: int
+        self, maps: list[Tensor], image: Tensor, centre: Tensor, is_right: Tensor, stride: int
     ) -> HandParameters:
-        """Read N hands off the shared map.
+        """Read N hands off the feature maps.
 
         Args:
-            features: (B, C, H, W) shared feature map.
+            maps: the shared map (B, C, H, W), then the trunk's coarser maps, which see the whole
+                hand at once.
             image: (N,) index of each hand's image in the batch.
             centre: (N, 2) network pixels.
             is_right: (N,) 1 for right hands.
-            stride: of the feature map, network pixels.
+            stride: of the shared map, network pixels.
         """
         count = centre.shape[0]
-        sample = _sampler(features, image, stride)
+        extent = stride * maps[0].shape[3]
         side = is_right[:, None] * 2 - 1  # (N, 1)
-        at_centre = self.from_centre(
-            torch.cat([sample(centre[:, None])[:, 0], side], dim=1)
-        )  # (N, hidden / 2)
+        context = [_read(features, image, centre[:, None], extent)[:, 0] for features in maps]
+        at_centre = self.from_centre(torch.cat([*context, side], dim=1))  # (N, hidden / 2)
         size = torch.exp(self.size(at_centre)[:, 0].clamp(-3, 3)) * (8.0 * stride)  # (N,)
         reach = F.softplus(self.box(at_centre)) * size[:, None]  # left, top, right, bottom
         box = torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], dim=1)
@@ -207,7 +207,8 @@ class HandHeads(nn.Module):
 
         # The keypoints are looked up where the centre says they are; the gradient goes through
         # what is read there, not through where it is read.
-        at_keypoints = self.at_keypoint(sample(coarse_keypoints.detach()))  # (N, 21, C / 2)
+        read = _read(maps[0], image, coarse_keypoints.detach(), extent)
+        at_keypoints = self.at_keypoint(read)  # (N, 21, C / 2)
         hand = self.from_keypoints(
             torch.cat([at_keypoints.flatten(1), coarse.detach().flatten(1), at_centre], dim=1)
         )  # (N, hidden)
@@ -230,21 +231,24 @@ class HandHeads(nn.Module):
         )
 
 
-def _sampler(features: Tensor, image: Tensor, stride: int):
-    """Return a function that reads the map bilinearly at (N, P, 2) network pixels: (N, P, C)."""
-    height, width = features.shape[2:]
-    extent = features.new_tensor([width * stride, height * stride])
+def _read(features: Tensor, image: Tensor, points: Tensor, extent: int) -> Tensor:
+    """Read a map bilinearly at network pixels.
 
-    def sample(points: Tensor) -> Tensor:
-        # Pixel centres are whole numbers here, cell corners -1 and 1 in grid_sample.
-        grid = (2 * points + 1) / extent - 1
-        if features.shape[0] == 1:  # the exported graph: all hands read the one image
-            read = F.grid_sample(features, grid[None], align_corners=False)  # (1, C, N, P)
-            return read[0].permute(1, 2, 0)
-        read = F.grid_sample(features[image], grid[:, None], align_corners=False)
-        return read[:, :, 0].transpose(1, 2)
+    Args:
+        features: (B, C, H, W) of a square image.
+        image: (N,) index into B.
+        points: (N, P, 2) network pixels; whole numbers are pixel centres.
+        extent: side of the image, network pixels.
 
-    return sample
+    Returns:
+        (N, P, C); zeros outside the image.
+    """
+    grid = (2 * points + 1) / extent - 1  # grid_sample puts -1 and 1 at the image's corners
+    if features.shape[0] == 1:  # the exported graph: all hands read the one image
+        read = F.grid_sample(features, grid[None], align_corners=False)  # (1, C, N, P)
+        return read[0].permute(1, 2, 0)
+    read = F.grid_sample(features[image], grid[:, None], align_corners=False)  # (N, C, 1, P)
+    return read[:, :, 0].transpose(1, 2)
 
 
 def place(
@@ -328,7 +332,11 @@ class HandNetwork(nn.Module):
         # A rare class: start at probability 0.01 (Lin et al. 2017, focal loss).
         nn.init.constant_(self.centre_head[1].bias, -4.59)
         self.hand_features = _conv(config.channels, config.channels, depthwise=True)
-        self.heads = HandHeads(config, len(template.template))
+        # Only trained with, not exported: makes the shared map tell the keypoints apart.
+        self.keypoint_head = nn.Conv2d(config.channels, 21, 1)
+        nn.init.constant_(self.keypoint_head.bias, -4.59)
+        context_channels = sum(self.backbone.channels[2:])
+        self.heads = HandHeads(config, context_channels, len(template.template))
         self.hand_model = HandModel(template)
         self.register_buffer("mean", 255 * torch.tensor(IMAGE_MEAN)[:, None, None], False)
         self.register_buffer("std", 255 * torch.tensor(IMAGE_STD)[:, None, None], False)
@@ -345,26 +353,27 @@ class HandNetwork(nn.Module):
             "cell_side", torch.arange(2).repeat_interleave(len(index)).float(), persistent=False
         )
 
-    def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def features(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Compute the dense part.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
 
         Returns:
-            centre heatmap logits (B, 2, H / stride, W / stride), left first, and the shared
-            feature map (B, C, H / stride, W / stride) that hands are read from.
+            centre heatmap logits (B, 2, H / stride, W / stride), left first, and the maps that
+            hands are read from: the shared one (B, C, H / stride, W / stride), then the trunk's
+            at strides 16 and 32.
         """
         x = image.float().permute(0, 3, 1, 2)  # Cast before Transpose: TensorRT's uint8 rule
-        x = (x - self.mean) / self.std
-        shared = self.neck(self.backbone(x)[self.first_level :])
-        return self.centre_head(shared), self.hand_features(shared)
+        trunk = self.backbone((x - self.mean) / self.std)
+        shared = self.neck(trunk[self.first_level :])
+        return self.centre_head(shared), [self.hand_features(shared), *trunk[2:]]
 
     def hands_at(
-        self, features: Tensor, image: Tensor, centre: Tensor, is_right: Tensor
+        self, maps: list[Tensor], image: Tensor, centre: Tensor, is_right: Tensor
     ) -> HandParameters:
         """Read N hands at given centres; arguments as in `HandHeads.forward`."""
-        return self.heads(features, image, centre, is_right, self.config.stride)
+        return self.heads(maps, image, centre, is_right, self.config.stride)
 
     def peaks(self, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Find the K best centres of one image.
@@ -398,10 +407,10 @@ class HandNetwork(nn.Module):
             translation (K, 3) in camera metres; rotations (K, 16, 3, 3), shape (K, 10),
             colors (K, V, 3) in [0, 1].
         """
-        heatmap_logits, features = self.features(image)
+        heatmap_logits, maps = self.features(image)
         score, handedness, centre, is_right = self.peaks(torch.sigmoid(heatmap_logits))
         first_image = torch.zeros_like(is_right, dtype=torch.long)
-        found = self.hands_at(features, first_image, centre, is_right)
+        found = self.hands_at(maps, first_image, centre, is_right)
         hands = place(found, is_right, intrinsics.expand(len(centre), 4), self.hand_model)
         return {
             "score": score,

@@ -1,0 +1,1 @@
+"""The offline training package: pip extra [train]."""

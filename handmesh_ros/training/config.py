@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import yaml
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.network.model import NetworkConfig
+from handmesh_ros.training.datasets.augment import AugmentOptions
 from handmesh_ros.training.losses import LossWeights
 
 T = TypeVar("T")
@@ -35,12 +36,18 @@ class DataConfig:
     Args:
         train: folders of shards that are mixed.
         validation: folders of shards that the losses are measured on, by name.
+        backgrounds: folders of photographs to put behind hands; none for drawn ones.
+        spectra: a folder of shards whose photographs lend their amplitude spectra; "" for none.
+        augment: how views and looks vary.
         mosaic: probability that an image is tiled from several samples.
         workers: processes that load and augment; 0 loads in the training process.
     """
 
     train: tuple[SourceConfig, ...] = ()
     validation: tuple[SourceConfig, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    spectra: str = ""
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
     mosaic: float = 0.15
     workers: int = 2
 
@@ -154,6 +161,10 @@ def _build(kind: type[T], content: Any, where: str) -> T:
             if not isinstance(value, list):
                 raise HandmeshError(f"{place} must be a list of path and weight.")
             values[name] = tuple(_build(SourceConfig, entry, place) for entry in value)
+        elif get_origin(hint) is tuple:
+            if not isinstance(value, list):
+                raise HandmeshError(f"{place} must be a list, not {value!r}.")
+            values[name] = tuple(value)
         else:
             if hint is float and isinstance(value, int) and not isinstance(value, bool):
                 value = float(value)

@@ -26,6 +26,7 @@ class LossWeights:
 
     Args:
         centre: focal loss of the two centre heatmaps.
+        keypoint_heatmaps: focal loss of 21 keypoint heatmaps that only training sees.
         size: of the box's longer side, absolute difference of logarithms.
         box: L1 of the box corners and one minus generalised IoU.
         coarse_keypoints: L1 of the keypoints read at the centre.
@@ -42,6 +43,7 @@ class LossWeights:
     """
 
     centre: float = 1.0
+    keypoint_heatmaps: float = 1.0
     size: float = 0.5
     box: float = 1.0
     coarse_keypoints: float = 2.0
@@ -49,12 +51,12 @@ class LossWeights:
     reprojection: float = 4.0
     bone_direction: float = 0.5
     rotations: float = 2.0
-    shape: float = 0.1
+    shape: float = 0.5
     joints: float = 4.0
     vertices: float = 4.0
     depth: float = 0.5
     colors: float = 0.5
-    shape_prior: float = 0.01
+    shape_prior: float = 0.05
 
 
 def hand_centres(keypoints_2d: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
@@ -124,12 +126,37 @@ def centre_targets(
     return target, torch.maximum(weight, (target.amax(1, keepdim=True) == 1).float()), trained
 
 
+def keypoint_targets(
+    batch: dict[str, Tensor], trained: Tensor, height: int, width: int, stride: int
+) -> Tensor:
+    """Draw the keypoint heatmaps of a batch: visible keypoints of all hands, one map for each.
+
+    Args:
+        batch: with `keypoints_2d` (B, M, 21, 2) and `keypoints_visible` (B, M, 21).
+        trained: (B, M) hands that take part.
+        height: of the heatmap, cells.
+        width: of the heatmap, cells.
+        stride: network pixels per cell.
+
+    Returns:
+        (B, 21, height, width), 1 exactly at the keypoints' cells.
+    """
+    cell = torch.floor((batch["keypoints_2d"] + 0.5) / stride)
+    x, y = (torch.arange(n, device=cell.device, dtype=cell.dtype) for n in (width, height))
+    sigma = gaussian_sigma(batch["box"] / stride)[..., None, None] / 2
+    bump_x = torch.exp(-((x - cell[..., :1]) ** 2) / (2 * sigma**2))  # (B, M, 21, width)
+    bump_y = torch.exp(-((y - cell[..., 1:]) ** 2) / (2 * sigma**2))  # (B, M, 21, height)
+    shown = (batch["keypoints_visible"] & trained[..., None]).to(cell.dtype)
+    bumps = (bump_y * shown[..., None])[..., :, None] * bump_x[..., None, :]
+    return bumps.amax(1)
+
+
 def focal_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Return the penalty-reduced focal loss, α = 2, β = 4, per positive (Law & Deng 2018).
 
     Args:
-        logits: (B, 2, H, W).
-        target: (B, 2, H, W) in [0, 1].
+        logits: (B, channels, H, W).
+        target: (B, channels, H, W) in [0, 1].
         weight: (B, 1, H, W).
     """
     probability = torch.sigmoid(logits)
@@ -189,7 +216,7 @@ def hand_losses(
         true_vertices: (N, V, 3) metres, relative to the wrist; unused rows may be anything finite.
 
     Returns:
-        one scalar for each field of `LossWeights` but `centre`.
+        one scalar for each field of `LossWeights` but the two of heatmaps.
     """
     everyone = torch.ones_like(found.size)
     with_3d = truth["has_3d"].float()

@@ -20,10 +20,13 @@ from torch.utils.data import DataLoader
 
 from handmesh_ros.training.checkpoint import load_checkpoint
 from handmesh_ros.training.config import TrainingConfig
+from handmesh_ros.training.datasets.augment import Augmenter
+from handmesh_ros.training.datasets.backgrounds import Backgrounds
 from handmesh_ros.training.datasets.dataset import (
     HandDataset,
     LetterboxDataset,
     Source,
+    amplitude_bank,
     collate,
 )
 from handmesh_ros.training.shards import ShardDataset
@@ -53,6 +56,7 @@ class HandData(lightning.LightningDataModule):
             [Source(ShardDataset(self.data_dir / s.path), s.weight) for s in data.train],
             length=epoch_size,
             size=self.config.network.input_size,
+            augmenter=self._augmenter(),
             mosaic=data.mosaic,
             seed=self.config.seed,
         )
@@ -60,6 +64,14 @@ class HandData(lightning.LightningDataModule):
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         sampler.skip(done * batch_size * world)
         return self._loader(dataset, batch_size, sampler=sampler, drop_last=True)
+
+    def _augmenter(self) -> Augmenter:
+        data = self.config.data
+        spectra = (
+            amplitude_bank(ShardDataset(self.data_dir / data.spectra)) if data.spectra else None
+        )
+        folders = [self.data_dir / folder for folder in data.backgrounds]
+        return Augmenter(data.augment, Backgrounds(folders), spectra)
 
     def val_dataloader(self) -> list[DataLoader]:
         """Every validation folder as the runtime would see it."""
@@ -162,7 +174,7 @@ def train(
         callbacks=callbacks,
         logger=[
             TensorBoardLogger(output, name="tensorboard", version=""),
-            CSVLogger(output, "", ""),
+            CSVLogger(output, name="csv"),
         ],
         num_sanity_val_steps=0,
     )

@@ -19,6 +19,7 @@ from handmesh_ros.training.losses import (
     focal_loss,
     hand_centres,
     hand_losses,
+    keypoint_targets,
     total_loss,
 )
 
@@ -118,11 +119,16 @@ class HandTrainer(lightning.LightningModule):
             the unweighted losses by name.
         """
         network, stride = self.network, self.network.config.stride
-        heatmap_logits, features = network.features(batch["image"])
-        heatmap_logits, features = heatmap_logits.float(), features.float()
+        heatmap_logits, maps = network.features(batch["image"])
+        keypoint_logits = network.keypoint_head(maps[0]).float()
+        heatmap_logits, maps = heatmap_logits.float(), [features.float() for features in maps]
         height, width = heatmap_logits.shape[2:]
         target, weight, trained = centre_targets(batch, height, width, stride)
-        losses = {"centre": focal_loss(heatmap_logits, target, weight)}
+        keypoint_target = keypoint_targets(batch, trained, height, width, stride)
+        losses = {
+            "centre": focal_loss(heatmap_logits, target, weight),
+            "keypoint_heatmaps": focal_loss(keypoint_logits, keypoint_target, weight),
+        }
         image = trained.nonzero()[:, 0]
         truth = {
             name: values[trained]
@@ -139,7 +145,7 @@ class HandTrainer(lightning.LightningModule):
             shift = shift * (torch.rand(len(centre), 1, generator=draws) < 0.5)
             centre = centre + shift.to(centre) * stride
         is_right = truth["is_right"].float()
-        found = network.hands_at(features, image, centre, is_right)
+        found = network.hands_at(maps, image, centre, is_right)
         hands = place(found, is_right, truth["hand_intrinsics"], network.hand_model)
         with torch.no_grad():
             rotations = truth["rotations"].float()

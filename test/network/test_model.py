@@ -24,6 +24,14 @@ def run(network, image=None, focal=150.0):
         return network(image, intrinsics)
 
 
+def random_maps(network, images):
+    channels = (network.config.channels, *network.backbone.channels[2:])
+    return [
+        torch.randn(images, count, SIZE // stride, SIZE // stride)
+        for count, stride in zip(channels, (8, 16, 32), strict=True)
+    ]
+
+
 def test_outputs_keep_the_contract(network):
     outputs = run(network)
     shapes = {name: tuple(values.shape) for name, values in outputs.items()}
@@ -71,18 +79,15 @@ def test_peaks_find_a_lone_maximum_on_its_side(network):
 
 def test_a_hand_reads_its_own_image_only(network):
     """Flat lists over a batch give what each image gives alone."""
-    features = torch.randn(3, network.config.channels, SIZE // 8, SIZE // 8)
+    maps = random_maps(network, 3)
     centre = torch.tensor([[40.0, 50.0], [90.0, 20.0], [40.0, 50.0]])
     side = torch.tensor([1.0, 0.0, 1.0])
     with torch.inference_mode():
-        together = network.hands_at(features, torch.tensor([2, 0, 1]), centre, side)
+        together = network.hands_at(maps, torch.tensor([2, 0, 1]), centre, side)
         for hand, image in enumerate([2, 0, 1]):
-            alone = network.hands_at(
-                features[image : image + 1],
-                torch.tensor([0]),
-                centre[hand : hand + 1],
-                side[hand : hand + 1],
-            )
+            one_image = [features[image : image + 1] for features in maps]
+            here = slice(hand, hand + 1)
+            alone = network.hands_at(one_image, torch.tensor([0]), centre[here], side[here])
             for one, many in zip(alone, together, strict=True):
                 torch.testing.assert_close(one[0], many[hand], atol=1e-4, rtol=1e-4)
 
@@ -105,9 +110,11 @@ def test_project_known_point():
 
 def test_every_hand_head_learns_from_its_output(network):
     network.zero_grad()
-    features = torch.randn(1, network.config.channels, SIZE // 8, SIZE // 8)
     found = network.hands_at(
-        features, torch.tensor([0]), torch.tensor([[40.0, 50.0]]), torch.tensor([1.0])
+        random_maps(network, 1),
+        torch.tensor([0]),
+        torch.tensor([[40.0, 50.0]]),
+        torch.tensor([1.0]),
     )
     sum((values * torch.randn_like(values)).sum() for values in found).backward()
     for name, parameter in network.heads.named_parameters():

@@ -13,6 +13,7 @@ from handmesh_ros.training.losses import (
     generalised_iou,
     hand_centres,
     hand_losses,
+    keypoint_targets,
     total_loss,
 )
 
@@ -127,6 +128,17 @@ def test_centre_targets_peak_at_the_centre_of_the_right_side():
         side = int(batch["is_right"][image, hand])
         assert target[image, side, y, x] == 1
     assert target.max() <= 1 and weight.min() >= 0
+
+
+def test_keypoint_targets_show_visible_keypoints_only():
+    batch = random_batch(1, 1, SIZE)
+    trained = torch.ones(1, 1, dtype=torch.bool)
+    batch["keypoints_visible"][0, 0, 5] = False
+    target = keypoint_targets(batch, trained, SIZE // 8, SIZE // 8, 8)
+    assert target[0, 5].max() == 0
+    x, y = ((batch["keypoints_2d"][0, 0, 9] + 0.5) / 8).floor().long().tolist()
+    assert target[0, 9, y, x] == 1
+    assert keypoint_targets(batch, ~trained, SIZE // 8, SIZE // 8, 8).max() == 0
 
 
 def test_ignored_hands_are_neither_wanted_nor_forbidden():

@@ -1,0 +1,182 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from batches import random_batch, random_hands
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.network.model import NetworkConfig
+from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.training.checkpoint import load_network
+from handmesh_ros.training.config import TrainingConfig
+from handmesh_ros.training.evaluate import evaluate, format_table
+from handmesh_ros.training.export import export, graph_drift
+from handmesh_ros.training.losses import LossWeights
+from handmesh_ros.training.shards import Sample, ShardDataset, ShardWriter
+from handmesh_ros.training.train import train
+from handmesh_ros.training.trainer import HandTrainer, ResumableSampler
+
+SIZE = 64
+
+
+def write_shards(folder, count=12):
+    """Noise images with one or two hands that were really posed and projected."""
+    random = np.random.default_rng(0)
+    with ShardWriter(folder) as writer:
+        for index in range(count):
+            hands = random_hands(1 + index % 2, SIZE, seed=index)
+            arrays = {name: values.numpy() for name, values in hands.items()}
+            arrays["intrinsics"] = arrays["hand_intrinsics"][0]
+            arrays["source"] = np.array("made up")
+            for name in ("is_right", "has_3d", "keypoints_visible"):
+                arrays[name] = arrays[name].astype(np.uint8)
+            image = random.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+            writer.write(Sample(f"{index:06d}", image, None, arrays))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_shards(folder / "made_up")
+    return folder
+
+
+def tiny_config(path, **changes):
+    path.write_text(
+        f"""
+name: tiny
+network: {{input_size: {SIZE}, channels: 16, hidden: 32, color_rank: 4}}
+data:
+  train: [{{path: made_up}}]
+  validation: [{{path: made_up}}]
+  workers: 0
+optimisation: {{steps: 6, batch_size: 2, warmup_steps: 2, pretrained: false, ema_decay: 0.5}}
+epoch_steps: 4
+checkpoint_steps: 1
+"""
+    )
+    return TrainingConfig.load(path, tuple(f"{name}={value}" for name, value in changes.items()))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return train(tiny_config(folder / "tiny.yaml"), data, folder / "whole")
+
+
+def test_a_killed_run_ends_with_the_same_weights(data, checkpoint, tmp_path):
+    """3 of 6 steps, in the middle of an epoch of 4, then again to the end."""
+    config = tiny_config(tmp_path / "tiny.yaml")
+    train(config, data, tmp_path / "killed", max_steps=3)
+    resumed = train(config, data, tmp_path / "killed")
+    first = torch.load(checkpoint, weights_only=True)
+    second = torch.load(resumed, weights_only=True)
+    assert first["global_step"] == second["global_step"] == 6
+    for name, values in first["state_dict"].items():
+        torch.testing.assert_close(second["state_dict"][name], values, rtol=0, atol=0)
+
+
+def test_training_starts_from_another_run(data, checkpoint, tmp_path):
+    config = tiny_config(tmp_path / "tiny.yaml", start_from=str(checkpoint))
+    config = dataclasses.replace(
+        config, optimisation=dataclasses.replace(config.optimisation, learning_rate=0.0)
+    )
+    last = train(config, data, tmp_path / "second", max_steps=1)
+    before = load_network(checkpoint).state_dict()
+    after = load_network(last).state_dict()
+    torch.testing.assert_close(after["heads.size.weight"], before["heads.size.weight"])
+
+
+def test_export_evaluate_and_agree(data, checkpoint, tmp_path):
+    network = load_network(checkpoint)
+    path = export(network, tmp_path / "tiny.onnx", model_id="tiny-1")
+    assert graph_drift(network, path) < 1e-4
+    results = evaluate(Estimator.from_file(path), ShardDataset(data / "made_up"))
+    assert results["images"] == 12
+    assert "recall" in format_table({"made_up": results})
+
+
+def test_the_loss_falls_on_one_batch():
+    torch.manual_seed(0)
+    config = NetworkConfig(input_size=SIZE, channels=16, hidden=32, color_rank=4)
+    trainer = HandTrainer(config, LossWeights(), pretrained=False)
+    trainer.train()
+    batch = random_batch(4, 2, SIZE)
+    optimizer = torch.optim.Adam(trainer.parameters(), 2e-3)
+    totals = []
+    for _ in range(12):
+        losses = trainer.compute_losses(batch, jitter=False)
+        total = sum(losses.values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.7 * totals[0]
+
+
+def test_frozen_stages_do_not_move():
+    trainer = HandTrainer(
+        NetworkConfig(input_size=SIZE), LossWeights(), frozen_stages=2, pretrained=False
+    ).train()
+    frozen, free = trainer.network.backbone.stem[0].weight, trainer.network.neck.lateral[0].weight
+    assert not frozen.requires_grad and free.requires_grad
+    assert not trainer.network.backbone.stem[1].training
+
+
+def test_a_batch_without_hands_trains():
+    trainer = HandTrainer(
+        NetworkConfig(input_size=SIZE, channels=16, hidden=32), LossWeights(), pretrained=False
+    ).train()
+    batch = random_batch(2, 1, SIZE)
+    batch["valid"][:] = False
+    losses = trainer.compute_losses(batch, jitter=True)
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert losses["keypoints"].item() == 0
+
+
+def test_sampler_resumes_and_splits_between_processes():
+    sampler = ResumableSampler(12)
+    assert list(sampler) == list(range(12))
+    sampler.set_epoch(2)
+    sampler.skip(5)
+    assert list(sampler) == list(range(29, 36))
+    assert list(sampler) == list(range(24, 36)) and len(sampler) == 12
+    parts = [list(ResumableSampler(12, rank, 3)) for rank in range(3)]
+    assert sorted(sum(parts, [])) == list(range(12))
+    assert all(len(part) == 4 for part in parts)
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("name: [", "not valid YAML"),
+        ("nmae: x", "no setting 'nmae'"),
+        ("network: {input_size: big}", "must be of type int"),
+        ("network: {input_size: 100}", "multiple of 32"),
+        ("data: {train: nowhere}", "must be a list"),
+        ("optimisation: 3", "must be a mapping"),
+    ],
+)
+def test_wrong_configurations_are_refused_in_a_sentence(tmp_path, text, complaint):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(HandmeshError, match=complaint):
+        TrainingConfig.load(path)
+
+
+def test_overrides_reach_nested_fields(tmp_path):
+    config = tiny_config(tmp_path / "tiny.yaml", **{"optimisation.steps": 9, "seed": 3})
+    assert config.optimisation.steps == 9 and config.seed == 3
+    with pytest.raises(HandmeshError, match="no '='"):
+        TrainingConfig.load(tmp_path / "tiny.yaml", ("seed",))
+
+
+def test_missing_configuration_or_checkpoint_is_a_sentence(tmp_path):
+    with pytest.raises(HandmeshError, match="Cannot read"):
+        TrainingConfig.load(tmp_path / "none.yaml")
+    with pytest.raises(HandmeshError, match="no checkpoint"):
+        load_network(tmp_path / "none.ckpt")
+    (tmp_path / "bad.ckpt").write_bytes(b"not a checkpoint")
+    with pytest.raises(HandmeshError, match="not a training checkpoint"):
+        load_network(tmp_path / "bad.ckpt")
