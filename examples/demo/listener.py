@@ -37,9 +37,11 @@ class Recording:
 
     Attributes:
         messages: topic, time of arrival in nanoseconds and serialised message, in order.
-        images: JPEG by stamp in nanoseconds.
+        images: message by its stamp in nanoseconds.
         hands: message by stamp of its image.
         ages_ms: image stamp to publication, as the messages say.
+        network_ms: time in the network, as the messages say.
+        around_ms: decoding and scaling the image, decoding the outputs, building the message.
         arrivals_ms: image stamp to arrival here.
         arrival_times_s: monotonic.
         image_count: images that the camera sent.
@@ -47,9 +49,11 @@ class Recording:
     """
 
     messages: list[tuple[str, int, bytes]] = field(default_factory=list)
-    images: dict[int, bytes] = field(default_factory=dict)
+    images: dict[int, CompressedImage] = field(default_factory=dict)
     hands: dict[int, HandMeshArray] = field(default_factory=dict)
     ages_ms: list[float] = field(default_factory=list)
+    network_ms: list[float] = field(default_factory=list)
+    around_ms: list[float] = field(default_factory=list)
     arrivals_ms: list[float] = field(default_factory=list)
     arrival_times_s: list[float] = field(default_factory=list)
     image_count: int = 0
@@ -77,16 +81,21 @@ class Recording:
         rate = (count - 1) / (times[-1] - times[0]) if count > 1 else 0.0
         missed = max(0, self.image_count - count)
         per_image = self.hand_count / max(count, 1)
-        return [
+        lines = [
             f"images sent        {self.image_count}",
             f"results received   {count}  ({rate:.1f} Hz)",
             f"images skipped     {missed}  (a newer one was there before the detector was free)",
             f"hands found        {self.hand_count}  ({per_image:.2f} an image)",
-            f"stamp → published  p50 {_percentile(self.ages_ms, 50):.1f} ms, "
-            f"p95 {_percentile(self.ages_ms, 95):.1f} ms",
-            f"stamp → received   p50 {_percentile(self.arrivals_ms, 50):.1f} ms, "
-            f"p95 {_percentile(self.arrivals_ms, 95):.1f} ms",
         ]
+        for name, values in (
+            ("stamp → published", self.ages_ms),
+            ("  in the network", self.network_ms),
+            ("  around it", self.around_ms),
+            ("stamp → received", self.arrivals_ms),
+        ):
+            p50, p95 = _percentile(values, 50), _percentile(values, 95)
+            lines.append(f"{name:18} p50 {p50:.1f} ms, p95 {p95:.1f} ms")
+        return lines
 
 
 class Listener(Node):
@@ -125,7 +134,10 @@ class Listener(Node):
         recording.hands[stamp_ns] = message
         if len(recording.hands) > MAX_RECORDED_IMAGES:
             recording.hands.pop(list(recording.hands)[-2])
-        recording.ages_ms.append(message.latency.age_ms)
+        latency = message.latency
+        recording.ages_ms.append(latency.age_ms)
+        recording.network_ms.append(latency.inference_ms)
+        recording.around_ms.append(latency.preprocess_ms + latency.decode_ms + latency.publish_ms)
         recording.arrivals_ms.append((self.get_clock().now().nanoseconds - stamp_ns) / 1e6)
         recording.arrival_times_s.append(time.monotonic())
         recording.hand_count += len(message.hands)
@@ -138,7 +150,7 @@ class Listener(Node):
         if len(self.recording.images) < MAX_RECORDED_IMAGES:
             message = deserialize_message(serialized, CompressedImage)
             stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
-            self.recording.images[stamp_ns] = message.data.tobytes()
+            self.recording.images[stamp_ns] = message
 
     def _on_topology(self, serialized: bytes) -> None:
         self.topology = deserialize_message(serialized, HandTopology)

@@ -13,11 +13,11 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from examples.demo.camera import PHOTO_FRAMES, RATE_HZ
 from examples.demo.listener import TOPICS, Recording
 from handmesh_ros.msg import HandTopology
+from handmesh_ros.ros.images import compressed_to_rgb
 from handmesh_ros.ros.messages import message_to_hands
 from handmesh_ros.view.draw import draw_hands
 
 OWN_MESSAGES = ("LatencyBreakdown", "HandMesh", "HandMeshArray", "HandTopology")
-BAG_VERSION = 9
 
 
 def write_bag(recording: Recording, folder: Path, namespace: str) -> Path:
@@ -28,7 +28,7 @@ def write_bag(recording: Recording, folder: Path, namespace: str) -> Path:
         text = (share / f"{name}.msg").read_text()
         store.register(get_types_from_msg(text, f"handmesh_ros/msg/{name}"))
     path = folder / "bag"
-    bag = Writer(path, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
+    bag = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
     bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     with bag as writer:
         connections = {
@@ -48,7 +48,7 @@ def write_drawings(recording: Recording, topology: HandTopology, folder: Path) -
     """
     faces = np.array(topology.triangles_right, np.int32).reshape(-1, 3)
     stamps = [stamp for stamp in recording.images if stamp in recording.hands]
-    photos = {recording.images[stamp]: stamp for stamp in stamps}
+    photos = {recording.images[stamp].data.tobytes(): stamp for stamp in stamps}
     if len(photos) * PHOTO_FRAMES <= max(2 * len(stamps), PHOTO_FRAMES):
         files = []
         for number, stamp in enumerate(photos.values()):
@@ -61,7 +61,7 @@ def write_drawings(recording: Recording, topology: HandTopology, folder: Path) -
         drawn = _draw(recording, stamp, faces)
         if video is None:
             size = (drawn.shape[1], drawn.shape[0])
-            video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE_HZ, size)
+            video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE_HZ, size)
         if (drawn.shape[1], drawn.shape[0]) == size:
             video.write(drawn)
     if video is not None:
@@ -71,8 +71,7 @@ def write_drawings(recording: Recording, topology: HandTopology, folder: Path) -
 
 def _draw(recording: Recording, stamp_ns: int, faces: np.ndarray) -> np.ndarray:
     """Return the image with its hands, BGR."""
-    jpeg = np.frombuffer(recording.images[stamp_ns], np.uint8)
-    rgb = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    rgb = compressed_to_rgb(recording.images[stamp_ns])
     message = recording.hands[stamp_ns]
     drawn = draw_hands(rgb, message_to_hands(message), faces=faces, intrinsics=message.intrinsics)
     return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)

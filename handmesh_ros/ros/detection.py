@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -19,7 +20,7 @@ from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.preprocess import intrinsics_from_fov
 
-ImageMessage = Image | CompressedImage
+ImageMessage: TypeAlias = Image | CompressedImage
 
 CAMERA_INFO_GRACE_S = 1.0
 """After the first image, how long a missing camera_info is not worth a word."""
@@ -96,7 +97,8 @@ class HandDetector:
         intrinsics = self._find_intrinsics(message.header.frame_id, rgb.shape[:2], parameters)
         calibrated = intrinsics is not None
         if intrinsics is None:
-            intrinsics = intrinsics_from_fov(*rgb.shape[:2], parameters.assumed_fov_deg)
+            height, width = rgb.shape[:2]
+            intrinsics = intrinsics_from_fov(height, width, parameters.assumed_fov_deg)
         own_threshold = self.estimator.backend.sidecar.score_threshold
         self.estimator.score_threshold = parameters.score_threshold or own_threshold
         unpacked_ms = 1e3 * (time.perf_counter() - start)
