@@ -14,9 +14,9 @@ from tqdm import tqdm
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.training.datasets.dataset import as_sample, ignored_hands
-from handmesh_ros.training.datasets.sample import Sample, points_inside
+from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.metrics import Metrics, TrueHands
+from handmesh_ros.training.sample import Sample, points_inside
 from handmesh_ros.training.shards import ShardDataset
 
 LOWEST_SCORE = 0.02
@@ -80,7 +80,7 @@ def evaluate(
     estimator.score_threshold = min(LOWEST_SCORE, usual)
     try:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), disable=None):
-            sample = as_sample(dataset[index])
+            sample = dataset[index]
             metrics.update(
                 estimator(sample.image, sample.intrinsics), true_hands(sample, hand_model)
             )

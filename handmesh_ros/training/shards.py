@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.training.sample import Sample, shared_intrinsics
 
 ARRAYS = (
     "intrinsics",
@@ -29,39 +31,21 @@ ARRAYS = (
     "colors",
     "source",
 )
-"""Arrays that every sample holds; ARCHITECTURE.md says their shapes and units."""
+"""Fields of `Sample` that a shard's .npz members hold, in this order."""
 
 JPEG_QUALITY = 93
 
 
-@dataclass
-class Sample:
-    """One training image with its truth.
-
-    Attributes:
-        key: name, unique in its shard.
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8 instance numbers (1..N hands, 255 occluders), or None.
-        arrays: one array for each name in `ARRAYS`.
-    """
-
-    key: str
-    image: np.ndarray
-    mask: np.ndarray | None
-    arrays: dict[str, np.ndarray]
-
-
 def encode(sample: Sample) -> list[tuple[str, bytes]]:
     """Return the sample's members as names and contents, in the order they are stored."""
-    missing = [name for name in ARRAYS if name not in sample.arrays]
-    if missing:
-        raise HandmeshError(f"the sample {sample.key} lacks the arrays {', '.join(missing)}")
+    image = cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR)
     parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    members = [(f"{sample.key}.jpg", _encode_image(".jpg", sample.image[..., ::-1], parameters))]
+    members = [(f"{sample.key}.jpg", _encode_image(".jpg", image, parameters))]
     if sample.mask is not None:
         members.append((f"{sample.key}.mask.png", _encode_image(".png", sample.mask, [])))
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **sample.arrays)
+    arrays: dict[str, Any] = {name: getattr(sample, name) for name in ARRAYS}
+    np.savez(buffer, allow_pickle=False, **arrays)
     members.append((f"{sample.key}.npz", buffer.getvalue()))
     return members
 
@@ -123,7 +107,7 @@ class ShardWriter:
         return self._path.with_suffix(".tar.partial")
 
     def write(self, sample: Sample) -> None:
-        """Append one sample."""
+        """Append one sample under its key."""
         self.write_members(encode(sample))
 
     def write_members(self, members: Sequence[tuple[str, bytes]]) -> None:
@@ -192,7 +176,13 @@ class ShardDataset:
             if "mask.png" in entry.members:
                 mask = self._decode(entry, read("mask.png"), cv2.IMREAD_UNCHANGED)
             arrays = _read_arrays(entry, read("npz"))
-        return Sample(entry.key, np.ascontiguousarray(image[..., ::-1]), mask, arrays)
+        return Sample(
+            image=cv2.cvtColor(image, cv2.COLOR_BGR2RGB),
+            mask=mask,
+            hand_intrinsics=shared_intrinsics(arrays["intrinsics"], len(arrays["is_right"])),
+            key=entry.key,
+            **arrays,
+        )
 
     @staticmethod
     def _decode(entry: _Entry, data: bytes, how: int) -> np.ndarray:
@@ -242,10 +232,11 @@ def _scan(path: Path) -> list[_Entry]:
     return [_Entry(path, key, members) for key, members in found.items()]
 
 
-def _read_arrays(entry: _Entry, data: bytes) -> dict[str, np.ndarray]:
+def _read_arrays(entry: _Entry, data: bytes) -> dict[str, Any]:
+    """Return the fields of `ARRAYS`."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            arrays: dict[str, Any] = {n: archive[n] for n in ARRAYS if n in archive.files}
     except Exception as error:
         raise HandmeshError(
             f"the arrays of the sample {entry.key} in {entry.path} are damaged ({error}): write "
@@ -257,4 +248,5 @@ def _read_arrays(entry: _Entry, data: bytes) -> dict[str, np.ndarray]:
             f"the sample {entry.key} in {entry.path} lacks the arrays {', '.join(missing)}: write "
             "the shard again"
         )
+    arrays["source"] = str(arrays["source"])
     return arrays

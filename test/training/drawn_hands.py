@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from handmesh_ros.hand.conventions import SKELETON
-from handmesh_ros.training.datasets.sample import Sample
+from handmesh_ros.training.sample import Sample
 
 INTRINSICS = np.array([310.0, 300.0, 158.0, 122.0], np.float32)
 

@@ -20,7 +20,7 @@ from handmesh_ros.training.datasets.dataset import (
 def sources():
     rng = np.random.default_rng(0)
     exact = [sample_with_3d(rng, hands) for hands in (1, 2, 3)]
-    return [Source(exact, 0.7), Source([drawn_photograph().to_stored("drawn")], 0.3)]
+    return [Source(exact, 0.7), Source([drawn_photograph()], 0.3)]
 
 
 def test_every_index_repeats_and_epochs_differ(sources):

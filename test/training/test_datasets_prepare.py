@@ -7,7 +7,6 @@ from drawn_hands import drawn_photograph
 
 from handmesh_ros.training.datasets.composites import CompositeOptions
 from handmesh_ros.training.datasets.cutouts import cut_out_all
-from handmesh_ros.training.datasets.dataset import as_sample
 from handmesh_ros.training.datasets.photographs import read_photographs
 from handmesh_ros.training.datasets.prepare import compose, store_photographs
 from handmesh_ros.training.shards import ShardDataset
@@ -30,7 +29,7 @@ def test_whole_photographs_come_back_from_their_shards(photo_set, tmp_path):
     assert store_photographs(tmp_path / "out", [photo_set], "all") == 2
     stored = ShardDataset(tmp_path / "out")
     assert len(stored) == 2
-    sample, truth = as_sample(stored[0]), drawn_photograph()
+    sample, truth = stored[0], drawn_photograph()
     assert sample.source == "drawn/one.png"
     np.testing.assert_allclose(sample.keypoints_2d, truth.keypoints_2d)
     assert np.abs(sample.image.astype(int) - truth.image).mean() < 4

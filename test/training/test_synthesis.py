@@ -7,7 +7,7 @@ import torch
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.training.shards import ShardDataset
+from handmesh_ros.training.shards import ARRAYS, ShardDataset
 from handmesh_ros.training.synthesis import generate, scene
 from handmesh_ros.training.synthesis.meshes import Mesh, box, ellipsoid, tube
 from handmesh_ros.training.synthesis.renderer import Renderer, open_context
@@ -80,8 +80,8 @@ def test_samples_depend_on_seed_and_index_only(maker, samples):
     again = maker.make(5)
     np.testing.assert_array_equal(again.image, samples[5].image)
     np.testing.assert_array_equal(again.mask, samples[5].mask)
-    for name, values in again.arrays.items():
-        np.testing.assert_array_equal(values, samples[5].arrays[name])
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(again, name), getattr(samples[5], name))
     assert not np.array_equal(samples[5].image, samples[6].image)
 
 
@@ -89,23 +89,21 @@ def test_samples_depend_on_seed_and_index_only(maker, samples):
 def test_truth_is_the_hand_model_seen_by_the_camera(samples):
     model, checked = HandModel(HAND), 0
     for sample in samples:
-        arrays = sample.arrays
-        count = len(arrays["is_right"])
         assert sample.image.shape == (SIZE[1], SIZE[0], 3) and sample.mask.max() <= 255
-        if not count:
+        if not len(sample):
             continue
-        checked += count
+        checked += len(sample)
         vertices, keypoints = model(
-            *(torch.tensor(arrays[name]) for name in ("rotations", "shape", "is_right"))
+            *map(torch.tensor, (sample.rotations, sample.shape, sample.is_right))
         )
-        translation = arrays["translation"][:, None]
-        np.testing.assert_allclose(keypoints.numpy() + translation, arrays["joints"], atol=1e-5)
-        pixels = project(arrays["joints"], arrays["intrinsics"])
-        np.testing.assert_allclose(pixels, arrays["keypoints_2d"], atol=0.01)
-        surface = project(vertices.numpy() + translation, arrays["intrinsics"])
+        translation = sample.translation[:, None]
+        np.testing.assert_allclose(keypoints.numpy() + translation, sample.joints, atol=1e-5)
+        pixels = project(sample.joints, sample.intrinsics)
+        np.testing.assert_allclose(pixels, sample.keypoints_2d, atol=0.01)
+        surface = project(vertices.numpy() + translation, sample.intrinsics)
         boxes = np.concatenate([surface.min(1), surface.max(1)], axis=1)
-        np.testing.assert_allclose(boxes, arrays["box"], atol=0.05)
-        assert (arrays["joints"][..., 2] > 0).all()
+        np.testing.assert_allclose(boxes, sample.box, atol=0.05)
+        assert (sample.joints[..., 2] > 0).all()
     assert checked > 10
 
 
@@ -113,13 +111,12 @@ def test_truth_is_the_hand_model_seen_by_the_camera(samples):
 def test_the_mask_covers_the_projected_hand(samples):
     model, agreement = HandModel(HAND), []
     for sample in samples:
-        arrays = sample.arrays
-        for i in np.flatnonzero(arrays["visible_fraction"] > 0.99):
+        for i in np.flatnonzero(sample.visible_fraction > 0.99):
             vertices, _ = model(
-                *(torch.tensor(arrays[k][i : i + 1]) for k in ("rotations", "shape", "is_right"))
+                *(torch.tensor(v[[i]]) for v in (sample.rotations, sample.shape, sample.is_right))
             )
-            points = vertices[0].numpy() + arrays["translation"][i]
-            column, row = np.round(project(points, arrays["intrinsics"])).astype(int).T
+            points = vertices[0].numpy() + sample.translation[i]
+            column, row = np.round(project(points, sample.intrinsics)).astype(int).T
             inside = (column >= 0) & (row >= 0) & (column < SIZE[0]) & (row < SIZE[1])
             agreement.append((sample.mask[row[inside], column[inside]] == i + 1).mean())
     assert len(agreement) > 3 and np.mean(agreement) > 0.85
@@ -160,11 +157,11 @@ def drawn(maker, hands, extra=()):
 def test_a_palm_to_the_camera_shows_the_thumb_on_its_side(maker, is_right):
     hand = hand_facing_the_camera(maker, is_right)
     frame, truth = drawn(maker, [hand])
-    points = truth["keypoints_2d"][0]
+    points = truth.keypoints_2d[0]
     assert points[12, 1] < points[0, 1] - 30
     thumb_side = points[4, 0] - points[20, 0]
     assert thumb_side > 20 if is_right else thumb_side < -20
-    assert truth["visible_fraction"][0] > 0.97 and truth["keypoints_visible"][0].all()
+    assert truth.visible_fraction[0] > 0.97 and truth.keypoints_visible[0].all()
     column, row = np.round(points[12]).astype(int)
     assert frame.instance[row + 2, column] == 1
     assert abs(frame.depth[row + 2, column] - hand.keypoints[12, 2]) < 0.015
@@ -176,9 +173,9 @@ def test_what_covers_a_hand_lowers_its_visibility(maker):
     vertices, faces, _ = box(np.array([0.3, 0.1, 0.01]))
     wall = Mesh(vertices + [0, -0.05, 0.4], faces, np.ones((24, 3)), 255)
     frame, truth = drawn(maker, [hand], [wall])
-    assert 0.1 < truth["visible_fraction"][0] < 0.7
-    assert not truth["keypoints_visible"][0][[8, 12, 16]].any()
-    assert truth["keypoints_visible"][0][0]
+    assert 0.1 < truth.visible_fraction[0] < 0.7
+    assert not truth.keypoints_visible[0][[8, 12, 16]].any()
+    assert truth.keypoints_visible[0][0]
     assert (frame.instance == 255).any()
 
 
@@ -186,7 +183,7 @@ def test_what_covers_a_hand_lowers_its_visibility(maker):
 def test_scenes_without_hands_are_drawn(maker, monkeypatch):
     monkeypatch.setattr(scene, "COUNT_SHARES", (1.0,))
     sample = maker.make(0)
-    assert len(sample.arrays["is_right"]) == 0 and sample.arrays["joints"].shape == (0, 21, 3)
+    assert len(sample) == 0 and sample.joints.shape == (0, 21, 3)
     assert set(np.unique(sample.mask)) <= {0, 255}
     assert sample.image.std() > 0
 

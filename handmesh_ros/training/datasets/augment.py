@@ -18,7 +18,7 @@ from handmesh_ros.training.datasets.geometry import (
     warp_labels,
     warp_mask,
 )
-from handmesh_ros.training.datasets.sample import Sample
+from handmesh_ros.training.sample import Sample
 
 _MIN_AIMED_SIZE = 18.0
 _ASPECTS = (4 / 3, 16 / 9, 3 / 4, 9 / 16)

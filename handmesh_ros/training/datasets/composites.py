@@ -18,7 +18,7 @@ from handmesh_ros.hand.conventions import MIDDLE_MCP, WRIST
 from handmesh_ros.training.datasets.backgrounds import Backgrounds, random_crop
 from handmesh_ros.training.datasets.cutouts import Cutout, hand_region
 from handmesh_ros.training.datasets.geometry import halve, transform_points
-from handmesh_ros.training.datasets.sample import Sample, palm_size, points_inside
+from handmesh_ros.training.sample import Sample, palm_size, points_inside
 
 OCCLUDER = 255
 _MAX_ENLARGEMENT = 2.0

@@ -19,7 +19,7 @@ import numpy as np
 
 from handmesh_ros.hand.conventions import MIDDLE_MCP, SKELETON, WRIST
 from handmesh_ros.training.datasets.photographs import Photograph, read_samples
-from handmesh_ros.training.datasets.sample import PALM_KEYPOINTS, Sample, palm_size
+from handmesh_ros.training.sample import PALM_KEYPOINTS, Sample, palm_size
 
 _CACHE_VERSION = "1"
 _MIN_WORKING_SIDE = 200

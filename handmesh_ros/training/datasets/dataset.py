@@ -19,11 +19,10 @@ from torch.utils.data import Dataset
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SKELETON
-from handmesh_ros.training import shards
 from handmesh_ros.training.datasets.augment import Augmenter, letterbox
 from handmesh_ros.training.datasets.mosaic import mosaic_tiles, place_in_mosaic
 from handmesh_ros.training.datasets.photometry import amplitude_spectrum
-from handmesh_ros.training.datasets.sample import PER_HAND_FIELDS, Sample
+from handmesh_ros.training.sample import PER_HAND_FIELDS, Sample
 
 MAX_HANDS = 8
 MIN_VISIBLE_FRACTION = 0.15
@@ -39,7 +38,7 @@ class Samples(Protocol):
         """Return how many samples there are."""
         ...
 
-    def __getitem__(self, index: int, /) -> Sample | shards.Sample:
+    def __getitem__(self, index: int, /) -> Sample:
         """Return one sample."""
         ...
 
@@ -113,7 +112,7 @@ class HandDataset(Dataset[Sample]):
     def _draw(self, rng: np.random.Generator) -> Sample:
         source = int(np.searchsorted(self._bounds, rng.random(), side="right"))
         samples = self.sources[min(source, len(self.sources) - 1)].samples
-        return as_sample(samples[int(rng.integers(len(samples)))])
+        return samples[int(rng.integers(len(samples)))]
 
     def _mosaic(self, rng: np.random.Generator) -> Sample:
         tiles = mosaic_tiles(rng, self.size)
@@ -141,12 +140,7 @@ class LetterboxDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        return letterbox(as_sample(self.samples[index]), self.size, self.size)
-
-
-def as_sample(value: Sample | shards.Sample) -> Sample:
-    """Return a `Sample` of whatever a store gives."""
-    return value if isinstance(value, Sample) else Sample.from_stored(value)
+        return letterbox(self.samples[index], self.size, self.size)
 
 
 def collate(samples: Sequence[Sample], max_hands: int = MAX_HANDS) -> Batch:
@@ -181,7 +175,7 @@ def amplitude_bank(samples: Samples, count: int = 256, seed: int = 0) -> np.ndar
     """Return (count, 32, 32, 3) float32 spectra of random images, for `Augmenter`."""
     rng = np.random.default_rng(seed)
     chosen = rng.integers(len(samples), size=count)
-    return np.stack([amplitude_spectrum(as_sample(samples[int(i)]).image) for i in chosen])
+    return np.stack([amplitude_spectrum(samples[int(i)].image) for i in chosen])
 
 
 def preview(

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.hand.conventions import MIRROR
-from handmesh_ros.training.datasets.sample import Sample, points_inside
+from handmesh_ros.training.sample import Sample, points_inside
 
 Frame = tuple[int, int, int, int]
 

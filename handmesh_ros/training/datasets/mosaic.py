@@ -7,11 +7,12 @@ truth therefore stays exact although no single camera sees the mosaic.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from handmesh_ros.training.datasets.geometry import Frame
-from handmesh_ros.training.datasets.sample import PER_HAND_FIELDS, Sample
+from handmesh_ros.training.sample import PER_HAND_FIELDS, Sample
 
 
 def mosaic_tiles(rng: np.random.Generator, size: int) -> list[Frame]:
@@ -45,7 +46,7 @@ def place_in_mosaic(
             continue
         image[y0:y1, x0:x1] = part.image
         placed.append(shift(part, x0, y0))
-    values = {
+    values: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in placed])
         if placed
         else getattr(parts[0], name)[:0]

@@ -23,7 +23,7 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
-from handmesh_ros.training.datasets.sample import Sample
+from handmesh_ros.training.sample import Sample
 
 Split = Literal["train", "val", "all"]
 

@@ -63,7 +63,7 @@ def compose(
         for index in range(first, first + count):
             rng = np.random.default_rng((seed, index))
             sample = compose_sample(cutouts, pictures, rng, options, whole)
-            writer.write(sample.to_stored(f"{seed}-{index:06d}"))
+            writer.write(sample.replace(key=f"{seed}-{index:06d}"))
     _log.info("Wrote %d composites of %d cut-outs into %s.", count, len(cutouts), output)
 
 
@@ -90,7 +90,7 @@ def store_photographs(
     count = 0
     with ShardWriter(Path(output), name="photograph") as writer:
         for sample in read_samples(photographs):
-            writer.write(sample.to_stored(f"{count:06d}"))
+            writer.write(sample.replace(key=f"{count:06d}"))
             count += 1
     return count
 

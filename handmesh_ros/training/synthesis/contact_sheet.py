@@ -10,7 +10,7 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES, SKELETON
-from handmesh_ros.training.shards import Sample
+from handmesh_ros.training.sample import Sample
 
 COLORS = ((255, 90, 90), (90, 255, 90))
 """RGB of left and right hands."""
@@ -22,18 +22,17 @@ def draw_truth(sample: Sample) -> np.ndarray:
     Keypoints that are hidden or outside are yellow.
     """
     image = sample.image.copy()
-    arrays = sample.arrays
     limit = 4 * max(image.shape[:2])
-    points = np.clip(np.round(arrays["keypoints_2d"]), -limit, limit).astype(int)
-    boxes = np.clip(np.round(arrays["box"]), -limit, limit).astype(int)
-    for i, side in enumerate(arrays["is_right"]):
+    points = np.clip(np.round(sample.keypoints_2d), -limit, limit).astype(int)
+    boxes = np.clip(np.round(sample.box), -limit, limit).astype(int)
+    for i, side in enumerate(sample.is_right):
         color = COLORS[int(side)]
         for start, end in SKELETON:
             cv2.line(image, points[i, start], points[i, end], color, 1, cv2.LINE_AA)
-        for point, visible in zip(points[i], arrays["keypoints_visible"][i], strict=True):
+        for point, visible in zip(points[i], sample.keypoints_visible[i], strict=True):
             cv2.circle(image, point, 1, color if visible else (255, 230, 0), -1)
         cv2.rectangle(image, boxes[i, :2].tolist(), boxes[i, 2:].tolist(), color, 1)
-        label = f"{SIDES[int(side)]} {arrays['visible_fraction'][i]:.2f}"
+        label = f"{SIDES[int(side)]} {sample.visible_fraction[i]:.2f}"
         place = (max(int(boxes[i, 0]), 0), max(int(boxes[i, 1]) - 3, 10))
         cv2.putText(image, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.35, color, 1, cv2.LINE_AA)
     return image

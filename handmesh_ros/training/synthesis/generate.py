@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.training.shards import Sample, ShardWriter, encode
+from handmesh_ros.training.sample import Sample
+from handmesh_ros.training.shards import ShardWriter, encode
 
 SAMPLES_PER_SHARD = 1000
 BATCH = 20
@@ -59,8 +60,7 @@ class SampleMaker:
         frame = self.renderer.draw(
             scene.meshes, scene.intrinsics, scene.lighting, scene.background
         )
-        arrays = describe(scene, frame, self.sampler)
-        return Sample(f"{self.seed:06d}_{index:08d}", frame.color, frame.instance, arrays)
+        return describe(scene, frame, self.sampler).replace(key=f"{self.seed:06d}_{index:08d}")
 
 
 _maker: SampleMaker | None = None

@@ -1,9 +1,10 @@
-"""The truth of a rendered image, in the arrays of the training samples on disk."""
+"""The truth of a rendered image, as a training sample."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from handmesh_ros.training.sample import Sample, shared_intrinsics
 from handmesh_ros.training.synthesis.renderer import Frame
 from handmesh_ros.training.synthesis.scene import Scene, SceneSampler
 
@@ -20,43 +21,44 @@ def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     return np.stack([fx * points[..., 0] / depth + cx, fy * points[..., 1] / depth + cy], axis=-1)
 
 
-def describe(scene: Scene, frame: Frame, sampler: SceneSampler) -> dict[str, np.ndarray]:
-    """Return the arrays of `KEY.npz` for a drawn scene (see ARCHITECTURE.md)."""
+def describe(scene: Scene, frame: Frame, sampler: SceneSampler) -> Sample:
+    """Return the sample of a drawn scene; its key is left empty."""
     count = len(scene.hands)
-    vertex_count = len(sampler.output_model.template)
-    arrays: dict[str, np.ndarray] = {
-        "intrinsics": scene.intrinsics.astype(np.float32),
-        "is_right": np.zeros(count, np.uint8),
-        "keypoints_2d": np.zeros((count, 21, 2), np.float32),
-        "keypoints_visible": np.zeros((count, 21), np.uint8),
-        "box": np.zeros((count, 4), np.float32),
-        "visible_fraction": np.zeros(count, np.float32),
-        "has_3d": np.ones(count, np.uint8),
-        "joints": np.zeros((count, 21, 3), np.float32),
-        "rotations": np.zeros((count, 16, 3, 3), np.float32),
-        "shape": np.zeros((count, 10), np.float32),
-        "translation": np.zeros((count, 3), np.float32),
-        "colors": np.zeros((count, vertex_count, 3), np.uint8),
-        "source": np.array("synthetic"),
-    }
+    intrinsics = scene.intrinsics.astype(np.float32)
+    sample = Sample(
+        image=frame.color,
+        mask=frame.instance,
+        intrinsics=intrinsics,
+        hand_intrinsics=shared_intrinsics(intrinsics, count),
+        is_right=np.zeros(count, np.uint8),
+        keypoints_2d=np.zeros((count, 21, 2), np.float32),
+        keypoints_visible=np.zeros((count, 21), np.uint8),
+        box=np.zeros((count, 4), np.float32),
+        visible_fraction=np.zeros(count, np.float32),
+        has_3d=np.ones(count, np.uint8),
+        joints=np.zeros((count, 21, 3), np.float32),
+        rotations=np.zeros((count, 16, 3, 3), np.float32),
+        shape=np.zeros((count, 10), np.float32),
+        translation=np.zeros((count, 3), np.float32),
+        colors=np.zeros((count, len(sampler.output_model.template), 3), np.uint8),
+        source="synthetic",
+    )
     for i, hand in enumerate(scene.hands):
-        pixels = project(hand.surface.vertices, scene.intrinsics)
+        vertices = hand.surface.vertices
+        pixels = project(vertices, scene.intrinsics)
         keypoints = project(hand.keypoints, scene.intrinsics)
-        arrays["is_right"][i] = hand.is_right
-        arrays["keypoints_2d"][i] = keypoints
-        arrays["keypoints_visible"][i] = _seen(
-            keypoints, hand.keypoints[:, 2] - DEPTH_TOLERANCE, frame
-        )
-        arrays["box"][i] = [*pixels.min(0), *pixels.max(0)]
-        arrays["visible_fraction"][i] = _visible_fraction(
-            pixels, hand.surface.vertices[:, 2], frame, i + 1
-        )
-        arrays["joints"][i] = hand.keypoints
-        arrays["rotations"][i] = hand.rotations
-        arrays["shape"][i] = hand.shape
-        arrays["translation"][i] = hand.translation
-        arrays["colors"][i] = sampler.albedo(hand)
-    return arrays
+        nearest = hand.keypoints[:, 2] - DEPTH_TOLERANCE
+        sample.is_right[i] = hand.is_right
+        sample.keypoints_2d[i] = keypoints
+        sample.keypoints_visible[i] = _seen(keypoints, nearest, frame)
+        sample.box[i] = [*pixels.min(0), *pixels.max(0)]
+        sample.visible_fraction[i] = _visible_fraction(pixels, vertices[:, 2], frame, i + 1)
+        sample.joints[i] = hand.keypoints
+        sample.rotations[i] = hand.rotations
+        sample.shape[i] = hand.shape
+        sample.translation[i] = hand.translation
+        sample.colors[i] = sampler.albedo(hand)
+    return sample
 
 
 def _lookup(pixels: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from handmesh_ros.training import shards
-
 ASSUMED_FIELD_OF_VIEW = np.deg2rad(60.0)
 """Horizontal field of view, radians, of photographs whose camera is not known."""
 
@@ -42,6 +40,7 @@ class Sample:
         hand_intrinsics: (N, 4) float32, the camera each hand is seen by: the image's, except in
             mosaics of several images. Not stored in shards.
         source: where the image comes from.
+        key: name, unique in its shard.
     """
 
     image: np.ndarray
@@ -60,6 +59,7 @@ class Sample:
     colors: np.ndarray
     hand_intrinsics: np.ndarray
     source: str = ""
+    key: str = ""
 
     def __len__(self) -> int:
         return len(self.is_right)
@@ -114,23 +114,6 @@ class Sample:
             colors=np.zeros((count, VERTEX_COUNT, 3), np.uint8),
             source=source,
         )
-
-    @classmethod
-    def from_stored(cls, stored: shards.Sample) -> Sample:
-        """Return the sample that a shard holds."""
-        known: dict[str, Any] = {name: stored.arrays[name] for name in shards.ARRAYS}
-        known["source"] = str(known["source"])
-        return cls(
-            image=stored.image,
-            mask=stored.mask,
-            hand_intrinsics=shared_intrinsics(known["intrinsics"], len(known["is_right"])),
-            **known,
-        )
-
-    def to_stored(self, key: str) -> shards.Sample:
-        """Return the sample as a shard holds it, under a key unique in its shard."""
-        arrays = {name: np.asarray(getattr(self, name)) for name in shards.ARRAYS}
-        return shards.Sample(key, self.image, self.mask, arrays)
 
     def select(self, chosen: np.ndarray) -> Sample:
         """Return the sample with some of its hands; the image and the mask stay as they are.
