@@ -243,10 +243,11 @@ def main() -> int:
         check_machine()
         make_venv()
         pip_install("ros", "ROS 2 Jazzy", ["-r", REQUIREMENTS / "ros-jazzy.txt"])
-        pip_install("package", "handmesh_ros", ["-e", ROOT])
+        own = ["--no-build-isolation", "-e"]
+        pip_install("package", "handmesh_ros", [*own, ROOT])
         if with_tests:
             what = "the training and test packages (PyTorch among them)"
-            pip_install("test", what, ["-e", f"{ROOT}[train,test,dev]"])
+            pip_install("test", what, [*own, f"{ROOT}[train,test,dev]"])
         build_messages()
     except BootstrapError as problem:
         print(f"bootstrap: {problem}", file=sys.stderr)
