@@ -39,6 +39,11 @@ COMMANDS = {
         "render training images with exact truth",
         "handmesh_ros[train]",
     ),
+    "compose": Command(
+        "handmesh_ros.commands.compose",
+        "make training images of labelled photographs",
+        "handmesh_ros[train]",
+    ),
     "train": Command("handmesh_ros.training.train", "train the network", "handmesh_ros[train]"),
     "evaluate": Command(
         "handmesh_ros.training.evaluate",

@@ -1,0 +1,89 @@
+"""`handmesh compose`: labelled photographs become training shards, cut out and pasted or whole."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.training.datasets.composites import CompositeOptions
+from handmesh_ros.training.datasets.prepare import compose, store_photographs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `handmesh compose`."""
+    usual = CompositeOptions()
+    parser.add_argument("output", type=Path, help="folder for the shards")
+    parser.add_argument(
+        "--sources",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="folders with images/ and labels.json in or below them",
+    )
+    parser.add_argument("--split", choices=("train", "val", "all"), default="train")
+    parser.add_argument("--whole", action="store_true", help="write the photographs as they are")
+    parser.add_argument("--count", type=int, default=1000, help="composites (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same composites")
+    parser.add_argument("--first", type=int, default=0, help="number of the first composite")
+    parser.add_argument(
+        "--backgrounds",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of photos without hands; drawn backgrounds where there are none",
+    )
+    parser.add_argument(
+        "--hands",
+        type=int,
+        nargs=2,
+        default=usual.hands,
+        metavar=("MIN", "MAX"),
+        help=f"hands in a composite ({usual.hands[0]} {usual.hands[1]})",
+    )
+    parser.add_argument(
+        "--photographs",
+        type=float,
+        default=usual.photograph,
+        metavar="SHARE",
+        help="share of composites on a whole labelled photograph (%(default)s)",
+    )
+    parser.add_argument(
+        "--size", type=int, default=usual.size, metavar="PX", help="side (%(default)s)"
+    )
+    parser.add_argument("--cache", type=Path, help="folder that keeps the cut-outs")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run `handmesh compose`.
+
+    Raises:
+        HandmeshError: an argument is out of its range, or a folder holds no labels.
+    """
+    if args.whole:
+        count = store_photographs(args.output, args.sources, args.split)
+        print(f"Wrote {count} photographs into {args.output}.")
+        return
+    if args.count < 1 or args.first < 0 or args.size < 32 or not 0 <= args.photographs <= 1:
+        raise HandmeshError(
+            "--count must be at least 1, --first at least 0, --size at least 32 and "
+            "--photographs between 0 and 1."
+        )
+    if not 1 <= args.hands[0] <= args.hands[1]:
+        raise HandmeshError("--hands takes the fewest, at least 1, and then the most hands.")
+    compose(
+        args.output,
+        args.count,
+        seed=args.seed,
+        sources=args.sources,
+        backgrounds=args.backgrounds,
+        split=args.split,
+        options=CompositeOptions(
+            size=args.size, hands=tuple(args.hands), photograph=args.photographs
+        ),
+        cache=args.cache,
+        first=args.first,
+    )
+    print(f"Wrote {args.count} composites into {args.output}.")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from handmesh_ros.cli import main
+from handmesh_ros.training.shards import ShardDataset
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A labelled set of two photographs with a bright, hand-sized disc."""
+    (tmp_path / "photos" / "images").mkdir(parents=True)
+    labels = {}
+    for name in ("a.png", "b.png"):
+        image = np.full((120, 120, 3), 60, np.uint8)
+        cv2.circle(image, (60, 60), 35, (120, 160, 220), -1)
+        cv2.imwrite(str(tmp_path / "photos" / "images" / name), image)
+        angles = np.linspace(0, 2 * np.pi, 21)
+        keypoints = 60 + 30 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        labels[name] = [{"keypoints": keypoints.tolist(), "handedness": "right", "score": 1.0}]
+    (tmp_path / "photos" / "labels.json").write_text(json.dumps(labels))
+    return tmp_path / "photos"
+
+
+def test_whole_photographs_become_shards(photographs, tmp_path, capsys):
+    output = tmp_path / "shards"
+    command = ["compose", str(output), "--sources", str(photographs), "--whole", "--split", "all"]
+    assert main(command) == 0
+    assert len(ShardDataset(output)) == 2
+    assert "2 photographs" in capsys.readouterr().out
+
+
+def test_composites_become_shards(photographs, tmp_path):
+    output = tmp_path / "shards"
+    command = ["compose", str(output), "--sources", str(photographs), "--split", "all"]
+    assert main([*command, "--count", "2", "--hands", "1", "2", "--photographs", "0"]) == 0
+    assert len(ShardDataset(output)) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--hands", "3", "2"), ("--count", "0"), ("--photographs", "2"), ("--sources", "nowhere")],
+)
+def test_arguments_that_cannot_work(photographs, tmp_path, capsys, arguments):
+    command = ["compose", str(tmp_path / "out"), "--sources", str(photographs), *arguments]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("handmesh: ") and error.count("\n") == 1
