@@ -1,8 +1,8 @@
 """A camera node that plays photos, folders, videos or a real camera at 30 Hz.
 
 It publishes `image`, `camera_info` and, while somebody subscribes to it, `image/compressed`.
-Only a source whose intrinsics are known (NAME.json beside it, `{"intrinsics": [fx, fy, cx, cy]}`)
-has a calibrated camera_info; the others have zeros in K, as uncalibrated drivers do.
+Only a source whose intrinsics are known (NAME.json beside it with `fx`, `fy`, `cx` and `cy` in
+pixels) has a calibrated camera_info; the others have zeros in K, as uncalibrated drivers do.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import array
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import numpy as np
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -70,7 +72,8 @@ def read_intrinsics(source: str) -> tuple[float, ...] | None:
     path = Path(source).with_suffix(".json")
     if not path.is_file():
         return None
-    return tuple(float(value) for value in json.loads(path.read_text())["intrinsics"])
+    camera = json.loads(path.read_text())
+    return tuple(float(camera[name]) for name in ("fx", "fy", "cx", "cy"))
 
 
 class Camera(Node):
@@ -152,7 +155,9 @@ def main() -> int:
     parser.add_argument("--source", required=True)
     parser.add_argument("--seconds", type=float)
     options, ros_arguments = parser.parse_known_args()
-    rclpy.init(args=ros_arguments)
+    # A shell may have started us with interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         camera = Camera(read_intrinsics(options.source))
         if not camera.wait_for_subscriber():

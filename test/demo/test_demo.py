@@ -41,7 +41,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_video_gives_a_summary_a_drawn_video_and_a_bag(clip, tiny_model, tmp_path):
-    clip.with_suffix(".json").write_text('{"intrinsics": [300, 300, 159.5, 119.5]}')
+    clip.with_suffix(".json").write_text('{"fx": 300, "fy": 300, "cx": 159.5, "cy": 119.5}')
     ended = run_demo(clip, tiny_model, tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
     assert "p95" in ended.stdout

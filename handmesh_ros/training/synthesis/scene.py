@@ -226,15 +226,37 @@ class SceneSampler:
         hand.move(partner.keypoints.mean(0) + offset - hand.keypoints.mean(0))
 
     def _hand_meshes(self, rng: np.random.Generator, hand: SceneHand, number: int) -> list[Mesh]:
-        """Return the meshes of one hand, its arm and perhaps a sleeve."""
+        """Draw how the arm goes on and what it wears; return the hand's meshes."""
+        arm, gloss = arms.sample_arm(rng), rng.uniform(0.15, 0.9)
+        dressed = rng.random() < 0.5
+        cloth = occluders.random_surface(rng, self.first_material) if dressed else None
+        return self.hand_meshes(rng, hand, number, arm, gloss, cloth)
+
+    def hand_meshes(
+        self,
+        rng: np.random.Generator,
+        hand: SceneHand,
+        number: int,
+        arm: arms.ArmPose,
+        gloss: float,
+        cloth: tuple[int, np.ndarray] | None,
+    ) -> list[Mesh]:
+        """Return the meshes of one hand, its arm and perhaps a sleeve.
+
+        Args:
+            rng: of the sleeve's length and wrinkles.
+            hand: what to draw.
+            number: of the hand in the mask.
+            arm: how the arm continues the hand.
+            gloss: of the skin, 0..1.
+            cloth: texture layer and (3,) linear RGB factor of the sleeve; None for a bare arm.
+        """
         model, skins = self.render_model, self.skins
-        arm = arms.sample_arm(rng)
         forearm = arm.wrist if hand.is_right else MIRROR @ arm.wrist @ MIRROR
         rotations = np.concatenate([hand.rotations, forearm[None]])
         posed = pose_hand(model, rotations, hand.shape, hand.is_right, hand.translation)
         side = 1 if hand.is_right else -1
         normals = vertex_normals(posed.vertices, model.faces[:, ::side])
-        gloss = rng.uniform(0.15, 0.9)
         tint = np.broadcast_to(hand.skin.tint, (len(skins.uv_vertex), 3))
         near_wrist = (skins.albedo(hand.skin, self._arm_uv) / 255.0) ** 2
         arm_color = 0.5 * hand.skin.arm + 0.5 * near_wrist.mean(0)
@@ -260,8 +282,7 @@ class SceneSampler:
         )
         place = (arm, hand.rotations[0], hand.translation, hand.is_right)
         meshes = [hand_mesh, arm_mesh]
-        if rng.random() < 0.5:
-            cloth = occluders.random_surface(rng, self.first_material)
+        if cloth is not None:
             meshes.append(arms.sleeve_mesh(rng, self._arm_shape, *place, cloth, number))
         else:
             color = near_wrist.mean(0) + 0.7 * (arm_color - near_wrist.mean(0))
