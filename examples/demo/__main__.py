@@ -114,6 +114,9 @@ def _watch(
 
 def _report(listener: Listener, folder: Path) -> int:
     recording = listener.recording
+    if not recording.image_count:
+        print("demo: no images came; the camera's reason stands above.", file=sys.stderr)
+        return 1
     print("\n".join(recording.summary()))
     if not recording.hand_count:
         print("demo: no hands came through.", file=sys.stderr)
@@ -143,7 +146,8 @@ def main() -> int:
     options = parser.parse_args()
     source = options.source or str(BUNDLED_CLIP)
     seconds = options.seconds or _default_seconds(source)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         if not source.startswith("/dev/video"):
             find_sources(Path(source))

@@ -342,7 +342,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
     # Our own handlers let the node say good-bye (markers, model) before ROS is gone.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run()
     except HandmeshError as problem:

@@ -20,6 +20,7 @@ from handmesh_ros.hand.template import HandTemplate
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
 HEIGHT, WIDTH = 48, 64
+WAIT_S = 30.0
 
 
 @pytest.fixture(scope="session")
@@ -107,13 +108,13 @@ class Rig:
 
     def send_until(self, condition: Callable[[], Any], topic: str, message: Any) -> None:
         """Publish again and again: what is sent best effort may be lost."""
-        end = time.monotonic() + 10.0
+        end = time.monotonic() + WAIT_S
         while not condition():
             assert time.monotonic() < end, f"nothing came of the messages; logs: {self.logs}"
             self.send(topic, message)
             time.sleep(0.03)
 
-    def wait_for(self, condition: Callable[[], Any], timeout_s: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[], Any], timeout_s: float = WAIT_S) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"nothing happened; the detector's logs: {self.logs}"
