@@ -120,7 +120,7 @@ def export(
 def graph_drift(network: HandNetwork, path: str | Path, images: int = 4) -> float:
     """Return the largest distance between PyTorch's and ONNX Runtime's joints and vertices.
 
-    Slots are compared where both give the same centre: near-ties may swap their order.
+    Slots are compared where both give the same centre and side: near-ties may swap their order.
 
     Args:
         network: in evaluation mode.
@@ -144,7 +144,7 @@ def graph_drift(network: HandNetwork, path: str | Path, images: int = 4) -> floa
         for slot, centre in enumerate(found["centre"]):
             same = np.flatnonzero(
                 (np.abs(centres - centre).max(1) < 0.5)
-                & (np.abs(expected["handedness"].numpy() - found["handedness"][slot]) < 0.01)
+                & ((expected["handedness"].numpy() >= 0.5) == (found["handedness"][slot] >= 0.5))
             )
             for other in same[:1]:
                 for name in ("joints", "vertices"):

@@ -44,13 +44,12 @@ class HandData(lightning.LightningDataModule):
     def __init__(self, config: TrainingConfig, data_dir: Path):
         super().__init__()
         self.config, self.data_dir = config, data_dir
-        self.sampler: ResumableSampler | None = None
 
     def train_dataloader(self) -> DataLoader:
         """Endless augmented samples, cut into epochs of `epoch_steps` batches."""
-        assert self.trainer is not None
-        data, batch_size = self.config.data, self.config.optimisation.batch_size
-        world = self.trainer.world_size
+        trainer, data = self.trainer, self.config.data
+        assert trainer is not None
+        batch_size, world = self.config.optimisation.batch_size, trainer.world_size
         epoch_size = self.config.epoch_steps * batch_size * world
         dataset = HandDataset(
             [Source(ShardDataset(self.data_dir / s.path), s.weight) for s in data.train],
@@ -60,9 +59,12 @@ class HandData(lightning.LightningDataModule):
             mosaic=data.mosaic,
             seed=self.config.seed,
         )
-        sampler = ResumableSampler(epoch_size, self.trainer.global_rank, world)
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        sampler.skip(done * batch_size * world)
+        sampler = ResumableSampler(
+            epoch_size,
+            lambda: trainer.global_step * batch_size * world,
+            trainer.global_rank,
+            world,
+        )
         return self._loader(dataset, batch_size, sampler=sampler, drop_last=True)
 
     def _augmenter(self) -> Augmenter:

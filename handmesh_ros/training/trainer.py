@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 import lightning
@@ -25,36 +25,35 @@ from handmesh_ros.training.losses import (
 
 
 class ResumableSampler(Sampler[int]):
-    """Endless indices 0, 1, 2, … cut into epochs, that can start in the middle of an epoch.
+    """Endless indices 0, 1, 2, … cut into epochs, that go on where training stands.
 
     The data set derives every random choice from the index, so the position in this sequence is
     the whole state of data loading.
 
     Args:
         epoch_size: samples per epoch over all processes.
+        position: tells how many samples all processes together have trained on.
         rank: of this process.
         world_size: number of processes.
     """
 
-    def __init__(self, epoch_size: int, rank: int = 0, world_size: int = 1):
-        self.epoch_size, self.rank, self.world_size = epoch_size, rank, world_size
-        self.epoch, self.start = 0, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each."""
-        self.epoch = epoch
-
-    def skip(self, samples: int) -> None:
-        """Leave out the first samples (over all processes) of the next pass only."""
-        self.start = samples
+    def __init__(
+        self,
+        epoch_size: int,
+        position: Callable[[], int] = lambda: 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        self.epoch_size, self.position = epoch_size, position
+        self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
         return self.epoch_size // self.world_size
 
     def __iter__(self) -> Iterator[int]:
-        start, self.start = self.start, 0
-        offset = self.epoch * self.epoch_size
-        yield from range(offset + start + self.rank, offset + self.epoch_size, self.world_size)
+        start = self.position()
+        end = (start // self.epoch_size + 1) * self.epoch_size
+        yield from range(start + self.rank, end, self.world_size)
 
 
 class HandTrainer(lightning.LightningModule):

@@ -9,6 +9,8 @@ from handmesh_ros.training.datasets import photometry
 from handmesh_ros.training.datasets.augment import Augmenter, AugmentOptions, erase_boxes
 from handmesh_ros.training.datasets.backgrounds import Backgrounds, procedural_background
 
+SKIN = np.random.default_rng(1).integers(0, 256, (2, 778, 3), dtype=np.uint8)
+
 CHANGES = [
     photometry.change_tones,
     photometry.change_colours,
@@ -65,13 +67,15 @@ def test_erasing_hides_the_keypoints_below():
 
 def test_no_strength_leaves_the_image_alone(picture):
     calm = Augmenter(AugmentOptions(strength=0.0))
-    np.testing.assert_array_equal(calm.change_look(picture, np.random.default_rng(4)), picture)
+    image, colors = calm.change_look(picture, SKIN, np.random.default_rng(4))
+    np.testing.assert_array_equal(image, picture)
+    np.testing.assert_array_equal(colors, SKIN)
 
 
 def test_pictures_do_not_drown_in_light_or_darkness(picture):
     augmenter = Augmenter(AugmentOptions(strength=2.0))
     for seed in range(40):
-        assert augmenter.change_look(picture, np.random.default_rng(seed)).std() > 3
+        assert augmenter.change_look(picture, SKIN, np.random.default_rng(seed))[0].std() > 3
 
 
 def test_backgrounds_come_from_folders(tmp_path):
@@ -91,3 +95,16 @@ def test_augmenting_is_fast_enough():
         augmenter(sample, rng, 256, 256)
         durations.append(time.process_time() - start)
     assert np.median(durations) < 0.03
+
+
+def test_colours_of_hands_follow_the_picture():
+    """Where only tones and colours change, a skin stays equal to the pixels painted with it."""
+    picture = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    picture[10:20, 10:20] = SKIN[0, 0]
+    augmenter = Augmenter(AugmentOptions(strength=0.5))
+    followed = 0
+    for seed in range(40):
+        image, colors = augmenter.change_look(picture, SKIN, np.random.default_rng(seed))
+        assert colors.shape == SKIN.shape and colors.dtype == np.uint8
+        followed += bool((image[10:20, 10:20] == colors[0, 0]).all() and (colors != SKIN).any())
+    assert followed > 5

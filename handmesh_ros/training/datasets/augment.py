@@ -114,13 +114,26 @@ class Augmenter:
         """Return the sample with other light, colours, sharpness and grain, and parts covered."""
         if rng.random() < self.options.erase:
             sample = erase_boxes(sample, rng)
-        return sample.replace(image=self.change_look(sample.image, rng))
+        image, colors = self.change_look(sample.image, sample.colors, rng)
+        return sample.replace(image=image, colors=colors)
 
-    def change_look(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return an (H, W, 3) uint8 image with a random chain of `photometry`."""
+    def change_look(
+        self, image: np.ndarray, colors: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Send an image through a random chain of `photometry`.
+
+        Args:
+            image: (H, W, 3) uint8.
+            colors: (N, V, 3) uint8 colours of the hands, which follow every change of colour that
+                is the same all over the image: nothing in it tells them from the skin's own.
+            rng: random numbers.
+
+        Returns:
+            the changed image and colours.
+        """
         strength = self.options.strength
         if strength <= 0:
-            return image
+            return image, colors
         before = image
         chance = rng.random(9) / min(strength, 1.0)
         if self.spectra is not None and chance[0] < 0.25:
@@ -128,21 +141,34 @@ class Augmenter:
             image = photometry.mix_spectrum(image, other, rng)
         if chance[1] < 0.3:
             image = photometry.light_unevenly(image, rng)
+        sheet = _append_colors(image, colors)
         if chance[2] < 0.85:
-            image = photometry.change_tones(image, rng, strength)
+            sheet = photometry.change_tones(sheet, rng, strength)
         if chance[3] < 0.6:
-            image = photometry.change_colours(image, rng, strength)
+            sheet = photometry.change_colours(sheet, rng, strength)
+        if chance[7] < 0.08:
+            sheet = photometry.to_grey(sheet)
+        height = len(image)
+        image, changed = sheet[:height], sheet[height:].reshape(-1, 3)[: colors.size // 3]
         if chance[4] < 0.2:
             image = photometry.blur(image, rng)
         if chance[5] < 0.15:
             image = photometry.lose_resolution(image, rng)
         if chance[6] < 0.3:
             image = photometry.add_noise(image, rng)
-        if chance[7] < 0.08:
-            image = photometry.to_grey(image)
         if chance[8] < 0.25:
             image = photometry.compress(image, rng)
-        return image if _contrast(image) > 0.35 * min(_contrast(before), 40.0) else before
+        if _contrast(image) <= 0.35 * min(_contrast(before), 40.0):
+            return before, colors
+        return image, changed.reshape(colors.shape)
+
+
+def _append_colors(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Return the image with rows below it that hold (N, V, 3) colours."""
+    width, count = image.shape[1], colors.size // 3
+    rows = np.zeros((-(-count // width), width, 3), np.uint8)
+    rows.reshape(-1, 3)[:count] = colors.reshape(-1, 3)
+    return np.concatenate([image, rows])
 
 
 def letterbox(sample: Sample, width: int, height: int) -> Sample:
