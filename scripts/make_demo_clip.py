@@ -356,7 +356,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--skins", type=Path, help="folder of hand skin textures (CC0 or yours)")
     parser.add_argument("--seed", type=int, default=3, help="of skin, hand shape and noise")
-    parser.add_argument("--quality", type=int, default=24, help="x264's crf; less is better")
+    parser.add_argument("--quality", type=int, default=18, help="x264's crf; less is better")
     parser.add_argument("--output", type=Path, default=ASSETS, help="folder for the two files")
     parser.add_argument("--sheet", type=Path, help="only draw 24 frames into this image")
     options = parser.parse_args()
