@@ -187,8 +187,7 @@ class Metrics:
         self._count_average_precision(found, truth)
         found = found[found.score >= self.threshold]
         matched = match(found, truth.box, 0.5)
-        relevant = (matched < 0) | counted[matched]
-        self.detections += int(relevant.sum())
+        self.detections += sum(bool(j < 0 or counted[j]) for j in matched)
         pairs = [(i, j) for i, j in enumerate(matched) if j >= 0 and counted[j]]
         self.hits += len(pairs)
         for i, j in pairs:

@@ -127,6 +127,12 @@ def test_ignored_hands_cost_nothing():
     assert metrics.summary()["hands"] == 0 and metrics.summary()["false_per_image"] == 0
 
 
+def test_a_find_in_an_image_without_hands_is_false():
+    metrics = Metrics(threshold=0.5)
+    metrics.update(found([[0, 0, 10, 10]], [0.9]), truth(np.zeros((0, 4))))
+    assert metrics.summary()["false_per_image"] == 1
+
+
 def test_missing_a_hand_costs_more_than_finding_it():
     joints = np.random.default_rng(0).normal(scale=0.05, size=(1, 21, 3))
     good, bad = Metrics(0.5), Metrics(0.5)
