@@ -1,8 +1,9 @@
 """A camera node that plays photos, folders, videos or a real camera at 30 Hz.
 
 It publishes `image`, `camera_info` and, while somebody subscribes to it, `image/compressed`.
-Only a source whose intrinsics are known (NAME.json beside it with `fx`, `fy`, `cx` and `cy` in
-pixels) has a calibrated camera_info; the others have zeros in K, as uncalibrated drivers do.
+Only a source whose intrinsics are known (NAME.json beside it with `fx`, `fy`, `cx`, `cy`,
+`width` and `height` in pixels) has a calibrated camera_info; the others have zeros in K, as
+uncalibrated drivers do.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from itertools import repeat
 from pathlib import Path
 
@@ -67,25 +69,38 @@ def open_source(source: str) -> Iterator[np.ndarray]:
             print(f"camera: {problem}", file=sys.stderr)
 
 
-def read_intrinsics(source: str) -> tuple[float, ...] | None:
-    """Return fx, fy, cx, cy from NAME.json beside the source, or None where there is none."""
-    path = Path(source).with_suffix(".json")
-    if not path.is_file():
+@dataclass(frozen=True)
+class Calibration:
+    """A pinhole camera: focal lengths and principal point in pixels of images of its size."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+
+def read_calibration(source: str) -> Calibration | None:
+    """Return the calibration in NAME.json beside the source, or None where there is none."""
+    names = [field.name for field in fields(Calibration)]
+    try:
+        content = json.loads(Path(source).with_suffix(".json").read_text())
+        return Calibration(**{name: content[name] for name in names})
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    camera = json.loads(path.read_text())
-    return tuple(float(camera[name]) for name in ("fx", "fy", "cx", "cy"))
 
 
 class Camera(Node):
     """Publishes images as a camera driver does.
 
     Args:
-        intrinsics: fx, fy, cx, cy in pixels, or None where they are not known.
+        calibration: of the camera, or None where it is not known.
     """
 
-    def __init__(self, intrinsics: tuple[float, ...] | None) -> None:
+    def __init__(self, calibration: Calibration | None) -> None:
         super().__init__("camera")
-        self._intrinsics = intrinsics
+        self._calibration = calibration
         self._image = self.create_publisher(
             Image, "image", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         )
@@ -117,14 +132,20 @@ class Camera(Node):
             self._compressed.publish(message)
 
     def _camera_info(self, header: Header, size: tuple[int, int]) -> CameraInfo:
-        info = CameraInfo(header=header, height=size[0], width=size[1])
-        if self._intrinsics is not None:
-            fx, fy, cx, cy = self._intrinsics
-            info.distortion_model, info.d = "plumb_bob", [0.0] * 5
-            info.k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
-            info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-            info.p = [fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-        return info
+        camera = self._calibration
+        if camera is None:
+            return CameraInfo(header=header, height=size[0], width=size[1])
+        fx, fy, cx, cy = (float(value) for value in (camera.fx, camera.fy, camera.cx, camera.cy))
+        return CameraInfo(
+            header=header,
+            height=camera.height,
+            width=camera.width,
+            distortion_model="plumb_bob",
+            d=[0.0] * 5,
+            k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+            r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+        )
 
 
 def play(camera: Camera, source: str, seconds: float | None) -> int:
@@ -159,7 +180,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        camera = Camera(read_intrinsics(options.source))
+        camera = Camera(read_calibration(options.source))
         if not camera.wait_for_subscriber():
             raise HandmeshError("Nobody subscribed to the images: is the detector running?")
         play(camera, options.source, options.seconds)

@@ -1,5 +1,6 @@
 """`make demo` in small: three processes over real DDS, with the tiny network."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,7 +42,8 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_video_gives_a_summary_a_drawn_video_and_a_bag(clip, tiny_model, tmp_path):
-    clip.with_suffix(".json").write_text('{"fx": 300, "fy": 300, "cx": 159.5, "cy": 119.5}')
+    camera = {"fx": 300, "fy": 300, "cx": 159.5, "cy": 119.5, "width": 320, "height": 240}
+    clip.with_suffix(".json").write_text(json.dumps(camera))
     ended = run_demo(clip, tiny_model, tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
     assert "p95" in ended.stdout
@@ -61,6 +63,7 @@ def test_a_video_gives_a_summary_a_drawn_video_and_a_bag(clip, tiny_model, tmp_p
 
 def test_a_photo_gives_a_drawn_picture(tiny_model, tmp_path):
     photo = tmp_path / "photo.png"
+    photo.with_suffix(".json").write_text('{"labels": []}')  # no calibration, none of our business
     cv2.imwrite(str(photo), np.full((240, 320, 3), 90, np.uint8))
     ended = run_demo(photo, tiny_model, tmp_path / "out", "--seconds", "1")
     assert ended.returncode == 0, ended.stderr
