@@ -29,8 +29,11 @@ KEYPOINT_NAMES = (
 
 MODEL_JOINT_NAMES = (
     "wrist",
-    *(f"{finger}_{part}" for finger in ("index", "middle", "little", "ring", "thumb")
-      for part in ("1", "2", "3")),
+    *(
+        f"{finger}_{part}"
+        for finger in ("index", "middle", "little", "ring", "thumb")
+        for part in ("1", "2", "3")
+    ),
 )
 """16 names, in the order of every `rotations` array (MANO's native order)."""
 

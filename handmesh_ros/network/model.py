@@ -127,6 +127,12 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, depthwise: bool = False) -
     return nn.Sequential(*layers)
 
 
+def _start_rare(head: nn.Module) -> None:
+    """Let a heatmap start at probability 0.01 (Lin et al. 2017, focal loss)."""
+    assert isinstance(head, nn.Conv2d) and head.bias is not None
+    nn.init.constant_(head.bias, -4.59)
+
+
 class Neck(nn.Module):
     """Feature pyramid (Lin et al. 2017), coarse to fine, that ends in one map."""
 
@@ -316,7 +322,17 @@ def project(points: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 class HandNetwork(nn.Module):
-    """The whole network: image and intrinsics in, K hands in the camera frame out."""
+    """The whole network: image and intrinsics in, K hands in the camera frame out.
+
+    Args:
+        config: sizes.
+        template: the hand model whose mesh it puts out.
+    """
+
+    mean: Tensor
+    std: Tensor
+    cell_centre: Tensor
+    cell_side: Tensor
 
     def __init__(self, config: NetworkConfig, template: HandTemplate):
         super().__init__()
@@ -329,12 +345,11 @@ class HandNetwork(nn.Module):
             _conv(config.channels, config.channels, depthwise=True),
             nn.Conv2d(config.channels, 2, 1),
         )
-        # A rare class: start at probability 0.01 (Lin et al. 2017, focal loss).
-        nn.init.constant_(self.centre_head[1].bias, -4.59)
+        _start_rare(self.centre_head[1])
         self.hand_features = _conv(config.channels, config.channels, depthwise=True)
         # Only trained with, not exported: makes the shared map tell the keypoints apart.
         self.keypoint_head = nn.Conv2d(config.channels, 21, 1)
-        nn.init.constant_(self.keypoint_head.bias, -4.59)
+        _start_rare(self.keypoint_head)
         context_channels = sum(self.backbone.channels[2:])
         self.heads = HandHeads(config, context_channels, len(template.template))
         self.hand_model = HandModel(template)
@@ -391,7 +406,8 @@ class HandNetwork(nn.Module):
         both = heatmaps.reshape(2, -1)
         both = torch.cat([both, both.flip(0)], dim=1)  # (2, 2HW): row 0 own side, row 1 other
         other = both[1][index]
-        own_share = torch.clamp(score / (score + other + 1e-6), min=0.5)
+        # A slot's mesh is of its own side, so its probability must not say the other one.
+        own_share = torch.clamp(score / (score + other + 1e-6), min=0.501)
         return score, torch.where(is_right > 0.5, own_share, 1 - own_share), centre, is_right
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> dict[str, Tensor]:

@@ -102,6 +102,7 @@ def export(
             external_data=False,
             verbose=False,
         )
+    assert program is not None
     graph.eval()  # the exporter can leave the module in training mode
     onnx.checker.check_model(program.model_proto)
     content = program.model_proto.SerializeToString()

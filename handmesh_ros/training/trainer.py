@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.utils.data import Sampler
 
@@ -180,7 +181,7 @@ class HandTrainer(lightning.LightningModule):
         self.log_dict({f"val/{name}": value for name, value in losses.items()}, batch_size=count)
         self.log("val_loss", total_loss(losses, self.weights), prog_bar=True, batch_size=count)
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with a linear ramp and a cosine to zero, per step."""
         trunk = {id(parameter) for parameter in self.network.backbone.parameters()}
         groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}

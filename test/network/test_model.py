@@ -24,6 +24,15 @@ def run(network, image=None, focal=150.0):
         return network(image, intrinsics)
 
 
+def test_a_weaker_side_at_the_same_place_keeps_its_side(network):
+    cells = SIZE // 8
+    heatmaps = torch.full((1, 2, cells, cells), 0.01)
+    heatmaps[0, :, 3, 5] = torch.tensor([0.2, 0.9])
+    _, handedness, _, is_right = network.peaks(heatmaps)
+    assert is_right[:2].tolist() == [1, 0]
+    assert handedness[0] > 0.5 > handedness[1]
+
+
 def random_maps(network, images):
     channels = (network.config.channels, *network.backbone.channels[2:])
     return [
