@@ -40,7 +40,7 @@ def run(source: str, seconds: float | None, model: str, folder: Path) -> int:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    detector = _start("handmesh_ros.ros", ["-p", f"model:={model}"])
+    detector = _start("handmesh_ros.ros", ["-p", f"model:={model}"] if model else [])
     camera = None
     listener = Listener()
     executor = SingleThreadedExecutor()

@@ -3,6 +3,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.images import ENCODINGS, compressed_to_rgb, image_to_rgb
@@ -156,3 +158,28 @@ def test_png_is_decoded_exactly_and_jpeg_nearly(rgb):
 def test_bad_compressed_images_are_refused_in_one_sentence(data):
     with pytest.raises(HandmeshError, match="no data|cannot be decoded"):
         compressed_to_rgb(SimpleNamespace(format="jpeg", data=data))
+
+
+@given(
+    encoding=st.sampled_from([*ENCODINGS, "rgb7"]),
+    height=st.integers(0, 9),
+    width=st.integers(0, 9),
+    step=st.integers(0, 80),
+    size=st.integers(0, 900),
+    is_bigendian=st.integers(0, 1),
+)
+@settings(max_examples=300, deadline=None)
+def test_whatever_comes_is_decoded_or_refused(encoding, height, width, step, size, is_bigendian):
+    anything = SimpleNamespace(
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=step,
+        is_bigendian=is_bigendian,
+        data=bytes(size),
+    )
+    try:
+        rgb = image_to_rgb(anything)
+    except HandmeshError:
+        return
+    assert (rgb.shape, rgb.dtype) == ((height, width, 3), np.uint8)
