@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def train(
     devices: str = "auto",
     nodes: int = 1,
     max_steps: int | None = None,
+    max_minutes: float | None = None,
 ) -> Path:
     """Train until `steps` are done; continues from `output`/last.ckpt when it is there.
 
@@ -123,6 +125,7 @@ def train(
         devices: Lightning's: "auto", or a number of processes.
         nodes: number of machines (started by torchrun or SLURM).
         max_steps: stop earlier than configured, for a try.
+        max_minutes: stop after this long; the next call goes on from the last checkpoint.
 
     Returns:
         the last checkpoint.
@@ -171,6 +174,7 @@ def train(
         precision=opt.precision,  # type: ignore[arg-type]
         max_epochs=-1,
         max_steps=min(opt.steps, max_steps) if max_steps else opt.steps,
+        max_time=timedelta(minutes=max_minutes) if max_minutes else None,
         gradient_clip_val=opt.gradient_clip or None,
         log_every_n_steps=20,
         callbacks=callbacks,
@@ -192,6 +196,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", default="auto", help="processes per machine, or auto")
     parser.add_argument("--nodes", type=int, default=1, help="machines")
     parser.add_argument("--max-steps", type=int, help="stop after this many steps")
+    parser.add_argument("--max-minutes", type=float, help="stop after this long")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="SECTION.FIELD=VALUE", help="change settings"
     )
@@ -210,6 +215,7 @@ def run(args: argparse.Namespace) -> int:
         devices=args.devices,
         nodes=args.nodes,
         max_steps=args.max_steps,
+        max_minutes=args.max_minutes,
     )
     print(f"Done: {last}")
     return 0
