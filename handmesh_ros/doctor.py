@@ -123,7 +123,8 @@ def _ros() -> Iterator[Finding]:
         if distribution:
             advice = f"ROS_DISTRO is {distribution}, so start the Python that it was built for"
         yield Finding("rclpy", False, f"runs the node ({problem}): {advice}")
-    problem = _import_problem("handmesh_ros.msg")
+    # `handmesh_ros.msg` alone may be the folder of .msg files of a checkout.
+    problem = _import_problem("handmesh_ros.msg._hand_mesh")
     if problem is None:
         yield Finding("handmesh_ros messages", True, "built")
     else:
@@ -133,8 +134,6 @@ def _ros() -> Iterator[Finding]:
     for part, gives, name in (
         ("launch_ros", "detect.launch.py", "launch-ros"),
         ("cv_bridge", "image encodings beyond the usual ones", "cv-bridge"),
-        ("tf2_ros", "wrist and fingertip frames on /tf", "tf2-ros"),
-        ("sensor_msgs_py", "the standard point cloud writer", "sensor-msgs-py"),
     ):
         yield package(part, part, gives, apt + name)
 

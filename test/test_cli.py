@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from handmesh_ros import __version__, cli
+from handmesh_ros import __version__, cli, doctor
 from handmesh_ros.cli import COMMANDS, Command, main
 from handmesh_ros.errors import HandmeshError
 
@@ -98,6 +98,15 @@ def test_missing_extra_is_named(fake_command, capsys):
         "handmesh: `handmesh fake` needs the package a_package_that_is_not_there, which is not "
         "installed: pip install 'handmesh_ros[train]'.\n"
     )
+
+
+def test_doctor_does_not_take_a_folder_of_msg_files_for_built_messages(tmp_path, monkeypatch):
+    folder = types.ModuleType("handmesh_ros.msg")
+    folder.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, "handmesh_ros.msg", folder)
+    monkeypatch.delitem(sys.modules, "handmesh_ros.msg._hand_mesh", raising=False)
+    (messages,) = [finding for finding in doctor._ros() if "messages" in finding.part]
+    assert not messages.found
 
 
 def test_doctor_names_every_part(capsys):

@@ -71,8 +71,8 @@ class Recording:
         )
         return (
             f"{recent / RATE_WINDOW_S:4.1f} Hz | latency p50 {_percentile(self.ages_ms, 50):5.1f} "
-            f"p95 {_percentile(self.ages_ms, 95):5.1f} ms | {len(last)} hands"
-            f"{': ' + sides if sides else ''}"
+            f"p95 {_percentile(self.ages_ms, 95):5.1f} ms | {len(last)} "
+            f"hand{'s' * (len(last) != 1)}{': ' + sides if sides else ''}"
         )
 
     def summary(self) -> list[str]:
