@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import logging
 import warnings
 from dataclasses import replace
@@ -162,18 +163,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-id", help="name and version (default: the file's name)")
     parser.add_argument("--threshold", type=float, default=0.3, help="default score threshold")
     parser.add_argument("--training-data", nargs="*", default=[], help="names of the data sets")
+    parser.add_argument("--metrics", type=Path, help="JSON file of `handmesh evaluate --json`")
     parser.add_argument("--licence", default="Apache-2.0", help="licence of the weights")
     parser.add_argument("--provenance", default="", help="how the weights were made")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    try:
+        metrics = json.loads(args.metrics.read_text(encoding="utf-8")) if args.metrics else {}
+    except (OSError, ValueError) as error:
+        raise HandmeshError(
+            f"Cannot read the metrics {args.metrics} ({error}): give the file that "
+            "`handmesh evaluate --json` wrote."
+        ) from error
     path = export(
         load_network(args.checkpoint),
         args.output,
         model_id=args.model_id or f"{args.output.stem}-{__version__}",
         score_threshold=args.threshold,
         training_data=tuple(args.training_data),
+        metrics=metrics,
         licence=args.licence,
         provenance=args.provenance,
     )
