@@ -198,7 +198,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-steps", type=int, help="stop after this many steps")
     parser.add_argument("--max-minutes", type=float, help="stop after this long")
     parser.add_argument(
-        "--set", nargs="*", default=[], metavar="SECTION.FIELD=VALUE", help="change settings"
+        "--set", action="extend", nargs="*", default=[], metavar="SECTION.FIELD=VALUE", help="change settings"
     )
 
 
