@@ -198,7 +198,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-steps", type=int, help="stop after this many steps")
     parser.add_argument("--max-minutes", type=float, help="stop after this long")
     parser.add_argument(
-        "--set", action="extend", nargs="*", default=[], metavar="SECTION.FIELD=VALUE", help="change settings"
+        "--set",
+        action="extend",
+        nargs="*",
+        default=[],
+        metavar="SECTION.FIELD=VALUE",
+        help="change settings",
     )
 
 
