@@ -11,6 +11,7 @@ import hashlib
 import io
 import pickle
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -40,7 +41,7 @@ _NUMPY_CALLABLES = {
 _SPARSE_NAMES = ("csc_matrix", "csr_matrix", "csc_array", "csr_array")
 
 
-class _Stored:
+class _Stored(ABC):
     """Keeps the attributes of a pickled object whose class is not imported."""
 
     state: Mapping[str, Any] = MappingProxyType({})
@@ -48,9 +49,9 @@ class _Stored:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.state = state
 
+    @abstractmethod
     def dense(self) -> np.ndarray:
         """Return the array that the object stands for."""
-        raise NotImplementedError
 
 
 class _Chumpy(_Stored):

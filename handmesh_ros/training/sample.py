@@ -128,7 +128,7 @@ class Sample:
         return replace(self, **changes)
 
 
-PER_HAND_FIELDS = (
+LABEL_FIELDS = (
     "is_right",
     "keypoints_2d",
     "keypoints_visible",
@@ -140,8 +140,11 @@ PER_HAND_FIELDS = (
     "shape",
     "translation",
     "colors",
-    "hand_intrinsics",
 )
+"""Fields with one row for each hand that are stored in shards."""
+
+PER_HAND_FIELDS = (*LABEL_FIELDS, "hand_intrinsics")
+"""All fields with one row for each hand."""
 
 
 def assumed_intrinsics(width: int, height: int) -> np.ndarray:

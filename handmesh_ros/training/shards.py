@@ -14,23 +14,9 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.training.sample import Sample, shared_intrinsics
+from handmesh_ros.training.sample import LABEL_FIELDS, Sample, shared_intrinsics
 
-ARRAYS = (
-    "intrinsics",
-    "is_right",
-    "keypoints_2d",
-    "keypoints_visible",
-    "box",
-    "visible_fraction",
-    "has_3d",
-    "joints",
-    "rotations",
-    "shape",
-    "translation",
-    "colors",
-    "source",
-)
+ARRAYS = ("intrinsics", *LABEL_FIELDS, "source")
 """Fields of `Sample` that a shard's .npz members hold, in this order."""
 
 JPEG_QUALITY = 93
