@@ -1,9 +1,10 @@
 """The single-stage hand network, top to bottom.
 
 One trunk, one shared feature map at stride 8, one pair of centre heatmaps (left, right). At the K
-best peaks the maps are read, first at the centre and then at the 21 keypoints found from it;
-small heads turn what was read into box, keypoints, pose, shape, placement and colours, and the
-skinned hand model turns those into a mesh in the camera frame. All of it is one graph.
+best peaks the maps are read: at the centre, which gives the hand's box; on a grid over that box,
+which gives side and coarse keypoints; and at these keypoints. Small heads turn what was read
+into keypoints, pose, shape, placement and colours, and the skinned hand model turns those into a
+mesh in the camera frame. All of it is one graph.
 
 After Ren, Zhu and Zhang, "End-to-end Weakly-supervised Single-stage Multiple 3D Hand Mesh
 Reconstruction from a Single RGB Image" (CVIU 2023), with the changes listed in ARCHITECTURE.md.
@@ -25,8 +26,11 @@ from handmesh_ros.hand.model import HandModel, mirror_rotations, rotation_from_6
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.backbone import BACKBONES
 
-IMAGE_MEAN = (0.485, 0.456, 0.406)
-IMAGE_STD = (0.229, 0.224, 0.225)
+WINDOW = 1.25
+"""Side of the square that is read around a hand, in longer sides of its box."""
+
+HAND_LENGTH = 0.17
+"""Longer side of a hand's box, metres, on average: where the scale starts from."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +38,26 @@ class NetworkConfig:
     """Sizes of the network.
 
     Args:
-        backbone: "efficientnet_lite0" or "resnet50".
+        backbone: "hand_landmark", "efficientnet_lite0" or "resnet50".
         input_size: side of the square input image, pixels, a multiple of 32.
         stride: of the shared feature map and the centre heatmaps, 4 or 8 network pixels.
         max_hands: K, slots of the output.
         channels: C of the shared feature map.
         hidden: width of the heads that run once per hand.
+        window_cells: points along each side of the grid that a hand's window is read at.
         color_rank: number of colour patterns that vertex colours are mixed from.
 
     Raises:
         HandmeshError: a value is out of its range.
     """
 
-    backbone: str = "efficientnet_lite0"
+    backbone: str = "hand_landmark"
     input_size: int = 256
     stride: int = 8
     max_hands: int = 10
     channels: int = 128
     hidden: int = 512
+    window_cells: int = 6
     color_rank: int = 64
 
     def __post_init__(self) -> None:
@@ -74,8 +80,10 @@ class HandParameters(NamedTuple):
     Attributes:
         size: (N,) longer side of the box, network pixels.
         box: (N, 4) x0, y0, x1, y1, network pixels.
-        coarse_keypoints: (N, 21, 2) network pixels, from the centre's feature alone.
+        coarse_keypoints: (N, 21, 2) network pixels, from the hand's window.
         keypoints: (N, 21, 2) network pixels, refined at the coarse keypoints.
+        side_logit: (N,) log odds of a right hand.
+        is_right: (N,) 1 for right hands: the side that the other numbers are for.
         rotations: (N, 16, 3, 3) seen from the camera along the wrist's ray, as right hand.
         shape: (N, 10).
         scale: (N,) network pixels per metre at the wrist.
@@ -87,6 +95,8 @@ class HandParameters(NamedTuple):
     box: Tensor
     coarse_keypoints: Tensor
     keypoints: Tensor
+    side_logit: Tensor
+    is_right: Tensor
     rotations: Tensor
     shape: Tensor
     scale: Tensor
@@ -138,18 +148,20 @@ class Neck(nn.Module):
 
     def __init__(self, inputs: tuple[int, ...], channels: int):
         super().__init__()
-        self.lateral = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in inputs)
-        self.smooth = nn.ModuleList(
-            _conv(channels, channels, kernel=5, depthwise=True) for _ in inputs
+        # The trunk's outputs differ in scale: without a norm the fine levels drown the coarse.
+        self.lateral = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, channels, 1, bias=False), nn.BatchNorm2d(channels))
+            for c in inputs
         )
+        self.smooth = _conv(channels, channels, kernel=5, depthwise=True)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Merge maps of growing stride into one (B, channels, H, W) of the finest."""
-        merged = self.smooth[-1](self.lateral[-1](maps[-1]))
+        merged = self.lateral[-1](maps[-1])
         for level in range(len(maps) - 2, -1, -1):
             merged = F.interpolate(merged, scale_factor=2.0, mode="nearest")
-            merged = self.smooth[level](self.lateral[level](maps[level]) + merged)
-        return merged
+            merged = self.lateral[level](maps[level]) + merged
+        return self.smooth(merged)
 
 
 def _mlp(inputs: int, hidden: int) -> nn.Sequential:
@@ -164,18 +176,24 @@ def _mlp(inputs: int, hidden: int) -> nn.Sequential:
 
 
 class HandHeads(nn.Module):
-    """From the shared feature map at a hand's centre to that hand's parameters."""
+    """From the feature maps at a hand's centre, then in its window, to that hand's parameters."""
 
-    def __init__(self, config: NetworkConfig, context_channels: int, vertex_count: int):
+    grid: Tensor
+
+    def __init__(self, config: NetworkConfig, trunk_channels: tuple[int, ...], vertex_count: int):
         super().__init__()
-        channels, hidden = config.channels, config.hidden
+        channels, hidden, cells = config.channels, config.hidden, config.window_cells
         self.vertex_count = vertex_count
-        self.from_centre = _mlp(channels + context_channels + 1, hidden // 2)
+        self.from_centre = _mlp(channels + sum(trunk_channels), hidden // 2)
         self.size = nn.Linear(hidden // 2, 1)
         self.box = nn.Linear(hidden // 2, 4)
-        self.coarse_keypoints = nn.Linear(hidden // 2, 42)
+        self.layout = nn.Linear(trunk_channels[0], channels // 4)
+        read = channels + sum(trunk_channels) + cells * cells * (channels // 4)
+        self.from_window = _mlp(read, hidden)
+        self.side = nn.Linear(hidden, 1)
+        self.coarse_keypoints = nn.Linear(hidden, 42)
         self.at_keypoint = nn.Linear(channels, channels // 2)
-        self.from_keypoints = _mlp(21 * (channels // 2) + 42 + hidden // 2, hidden)
+        self.from_keypoints = _mlp(21 * (channels // 2) + 42 + hidden + 1, hidden)
         self.keypoints = nn.Linear(hidden, 42)
         self.rotations = nn.Linear(hidden, 16 * 6)
         self.shape = nn.Linear(hidden, 10)
@@ -186,53 +204,81 @@ class HandHeads(nn.Module):
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
         nn.init.normal_(self.color_patterns.weight, std=0.1)
+        steps = (torch.arange(cells) + 0.5) / cells - 0.5
+        grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
+        self.register_buffer("grid", grid.reshape(-1, 2), persistent=False)
 
     def forward(
-        self, maps: list[Tensor], image: Tensor, centre: Tensor, is_right: Tensor, stride: int
+        self,
+        maps: list[Tensor],
+        image: Tensor,
+        centre: Tensor,
+        stride: int,
+        is_right: Tensor | None = None,
+        side_logit: Tensor | None = None,
+        window: Tensor | None = None,
     ) -> HandParameters:
         """Read N hands off the feature maps.
 
         Args:
-            maps: the shared map (B, C, H, W), then the trunk's coarser maps, which see the whole
-                hand at once.
+            maps: the shared map (B, C, H, W), then coarser ones.
             image: (N,) index of each hand's image in the batch.
             centre: (N, 2) network pixels.
-            is_right: (N,) 1 for right hands.
             stride: of the shared map, network pixels.
+            is_right: (N,) 1 for right hands; None to decide it here.
+            side_logit: (N,) what the heatmaps say of the side; used when it is decided here.
+            window: (N, 3) centre and side of the square to look into, network pixels; None for
+                the one around the box found.
         """
         count = centre.shape[0]
         extent = stride * maps[0].shape[3]
-        side = is_right[:, None] * 2 - 1  # (N, 1)
-        context = [_read(features, image, centre[:, None], extent)[:, 0] for features in maps]
-        at_centre = self.from_centre(torch.cat([*context, side], dim=1))  # (N, hidden / 2)
+        read = [_read(features, image, centre[:, None], extent)[:, 0] for features in maps]
+        at_centre = self.from_centre(torch.cat(read, dim=1))  # (N, hidden / 2)
         size = torch.exp(self.size(at_centre)[:, 0].clamp(-3, 3)) * (8.0 * stride)  # (N,)
-        reach = F.softplus(self.box(at_centre)) * size[:, None]  # left, top, right, bottom
+        # What is measured in sizes must not pull at the size.
+        reach = (
+            F.softplus(self.box(at_centre)) * size.detach()[:, None]
+        )  # left, top, right, bottom
         box = torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], dim=1)
-        coarse = self.coarse_keypoints(at_centre).reshape(count, 21, 2)
-        coarse_keypoints = centre[:, None] + coarse * size[:, None, None]
+        if window is None:
+            window = torch.cat([(box[:, :2] + box[:, 2:]) / 2, WINDOW * size[:, None]], dim=1)
+            window = window.detach()
+        middle, side = window[:, None, :2], window[:, 2, None, None]
 
-        # The keypoints are looked up where the centre says they are; the gradient goes through
+        cells = [_read(features, image, middle + self.grid * side, extent) for features in maps]
+        layout = self.layout(cells[1]).flatten(1)
+        in_window = self.from_window(torch.cat([*(c.mean(1) for c in cells), layout], dim=1))
+        side_logit_here = self.side(in_window)[:, 0]
+        if is_right is None:
+            assert side_logit is not None
+            side_logit_here = (side_logit_here + side_logit) / 2
+            is_right = (side_logit_here > 0).float()
+        coarse = self.coarse_keypoints(in_window).reshape(count, 21, 2)  # in windows
+
+        # The keypoints are looked up where the window says they are; the gradient goes through
         # what is read there, not through where it is read.
-        read = _read(maps[0], image, coarse_keypoints.detach(), extent)
-        at_keypoints = self.at_keypoint(read)  # (N, 21, C / 2)
+        read_there = _read(maps[0], image, middle + coarse.detach() * side, extent)
+        at_keypoints = self.at_keypoint(read_there).flatten(1)
+        sign = is_right[:, None] * 2 - 1
         hand = self.from_keypoints(
-            torch.cat([at_keypoints.flatten(1), coarse.detach().flatten(1), at_centre], dim=1)
+            torch.cat([at_keypoints, coarse.detach().flatten(1), in_window, sign], dim=1)
         )  # (N, hidden)
-        shift = self.keypoints(hand).reshape(count, 21, 2)
-        keypoints = coarse_keypoints + shift * size[:, None, None]
+        keypoints = coarse + self.keypoints(hand).reshape(count, 21, 2)
+        keypoints = middle + keypoints * side
         placement = self.placement(hand)
         colors = self.color_patterns(self.color_weights(hand)).reshape(count, self.vertex_count, 3)
         identity = hand.new_tensor([1.0, 0, 0, 0, 1, 0]).repeat(16)
         return HandParameters(
             size=size,
             box=box,
-            coarse_keypoints=coarse_keypoints,
+            coarse_keypoints=middle + coarse * side,
             keypoints=keypoints,
+            side_logit=side_logit_here,
+            is_right=is_right,
             rotations=rotation_from_6d((self.rotations(hand) + identity).reshape(count, 16, 6)),
             shape=self.shape(hand),
-            # A hand's box is some 0.17 m long.
-            scale=torch.exp(placement[:, 0].clamp(-3, 3)) * size / 0.17,
-            wrist=keypoints[:, 0] + placement[:, 1:] * size[:, None],
+            scale=torch.exp(placement[:, 0].clamp(-3, 3)) * window[:, 2] / (WINDOW * HAND_LENGTH),
+            wrist=keypoints[:, 0] + placement[:, 1:] * side[:, 0],
             colors=torch.sigmoid(colors),
         )
 
@@ -342,19 +388,18 @@ class HandNetwork(nn.Module):
         self.neck = Neck(self.backbone.channels[first:], config.channels)
         self.first_level = first
         self.centre_head = nn.Sequential(
-            _conv(config.channels, config.channels, depthwise=True),
-            nn.Conv2d(config.channels, 2, 1),
+            _conv(config.channels, config.channels // 2, 1), nn.Conv2d(config.channels // 2, 2, 1)
         )
         _start_rare(self.centre_head[1])
-        self.hand_features = _conv(config.channels, config.channels, depthwise=True)
+        # Norms of the trunk's coarser maps, for the heads.
+        self.context = nn.ModuleList(nn.BatchNorm2d(c) for c in self.backbone.channels[2:])
         # Only trained with, not exported: makes the shared map tell the keypoints apart.
         self.keypoint_head = nn.Conv2d(config.channels, 21, 1)
         _start_rare(self.keypoint_head)
-        context_channels = sum(self.backbone.channels[2:])
-        self.heads = HandHeads(config, context_channels, len(template.template))
+        self.heads = HandHeads(config, self.backbone.channels[2:], len(template.template))
         self.hand_model = HandModel(template)
-        self.register_buffer("mean", 255 * torch.tensor(IMAGE_MEAN)[:, None, None], False)
-        self.register_buffer("std", 255 * torch.tensor(IMAGE_STD)[:, None, None], False)
+        self.register_buffer("mean", 255 * torch.tensor(self.backbone.mean)[:, None, None], False)
+        self.register_buffer("std", 255 * torch.tensor(self.backbone.std)[:, None, None], False)
         self._register_cells()
 
     def _register_cells(self) -> None:
@@ -382,33 +427,44 @@ class HandNetwork(nn.Module):
         x = image.float().permute(0, 3, 1, 2)  # Cast before Transpose: TensorRT's uint8 rule
         trunk = self.backbone((x - self.mean) / self.std)
         shared = self.neck(trunk[self.first_level :])
-        return self.centre_head(shared), [self.hand_features(shared), *trunk[2:]]
+        coarse = zip(self.context, trunk[2:], strict=True)
+        return self.centre_head(shared), [shared, *(norm(features) for norm, features in coarse)]
 
     def hands_at(
-        self, maps: list[Tensor], image: Tensor, centre: Tensor, is_right: Tensor
+        self,
+        maps: list[Tensor],
+        image: Tensor,
+        centre: Tensor,
+        is_right: Tensor | None = None,
+        side_logit: Tensor | None = None,
+        window: Tensor | None = None,
     ) -> HandParameters:
         """Read N hands at given centres; arguments as in `HandHeads.forward`."""
-        return self.heads(maps, image, centre, is_right, self.config.stride)
+        return self.heads(maps, image, centre, self.config.stride, is_right, side_logit, window)
 
-    def peaks(self, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def peaks(self, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Find the K best centres of one image.
 
+        Within a cell's neighbourhood the stronger side wins, so a hand of doubtful side takes one
+        slot; hands that hold each other have their centres further apart than that.
+
         Args:
-            heatmaps: (1, 2, H, W) probabilities.
+            heatmaps: (1, 2, H, W) probabilities of a left and a right hand's centre.
 
         Returns:
-            score (K,), P(right) (K,), centre (K, 2) network pixels, is_right (K,).
+            score (K,) probability of a hand of either side, best first; P(right) (K,); centre
+            (K, 2) network pixels.
         """
-        top = F.max_pool2d(heatmaps, 3, stride=1, padding=1)
+        top = F.max_pool2d(heatmaps.amax(1, keepdim=True), 3, stride=1, padding=1)
         peaks = heatmaps * (heatmaps >= top).float()
-        score, index = torch.topk(peaks.flatten(), self.config.max_hands)
-        centre, is_right = self.cell_centre[index], self.cell_side[index]
+        own, index = torch.topk(peaks.flatten(), self.config.max_hands)
         both = heatmaps.reshape(2, -1)
         both = torch.cat([both, both.flip(0)], dim=1)  # (2, 2HW): row 0 own side, row 1 other
         other = both[1][index]
-        # A slot's mesh is of its own side, so its probability must not say the other one.
-        own_share = torch.clamp(score / (score + other + 1e-6), min=0.501)
-        return score, torch.where(is_right > 0.5, own_share, 1 - own_share), centre, is_right
+        score, order = torch.topk(torch.clamp(own + other, max=1.0), self.config.max_hands)
+        index, share = index[order], (own / (own + other + 1e-6))[order]
+        is_right = self.cell_side[index]
+        return score, is_right * share + (1 - is_right) * (1 - share), self.cell_centre[index]
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> dict[str, Tensor]:
         """Find the hands of one image: the graph that is exported.
@@ -424,13 +480,13 @@ class HandNetwork(nn.Module):
             colors (K, V, 3) in [0, 1].
         """
         heatmap_logits, maps = self.features(image)
-        score, handedness, centre, is_right = self.peaks(torch.sigmoid(heatmap_logits))
-        first_image = torch.zeros_like(is_right, dtype=torch.long)
-        found = self.hands_at(maps, first_image, centre, is_right)
-        hands = place(found, is_right, intrinsics.expand(len(centre), 4), self.hand_model)
+        score, right, centre = self.peaks(torch.sigmoid(heatmap_logits))
+        first_image = torch.zeros_like(score, dtype=torch.long)
+        found = self.hands_at(maps, first_image, centre, side_logit=torch.logit(right, 1e-4))
+        hands = place(found, found.is_right, intrinsics.expand(len(centre), 4), self.hand_model)
         return {
             "score": score,
-            "handedness": handedness,
+            "handedness": torch.sigmoid(found.side_logit),
             "centre": centre,
             "box": found.box,
             "joints_2d": found.keypoints,

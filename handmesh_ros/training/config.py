@@ -64,7 +64,7 @@ class OptimisationConfig:
         weight_decay: of AdamW.
         warmup_steps: of the linear ramp.
         frozen_stages: leading trunk stages that are not trained.
-        pretrained: start from ImageNet weights.
+        pretrained: start the trunk from published weights.
         ema_decay: of the averaged weights that are validated and exported; 0 for none.
         precision: Lightning's: "32-true", "bf16-mixed", "16-mixed".
         gradient_clip: norm; 0 for none.

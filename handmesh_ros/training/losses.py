@@ -29,6 +29,7 @@ class LossWeights:
         keypoint_heatmaps: focal loss of 21 keypoint heatmaps that only training sees.
         size: of the box's longer side, absolute difference of logarithms.
         box: L1 of the box corners and one minus generalised IoU.
+        side: cross entropy of the side.
         coarse_keypoints: L1 of the keypoints read at the centre.
         keypoints: L1 of the refined keypoints.
         reprojection: L1 of the projected 3D joints against the labelled keypoints.
@@ -46,6 +47,7 @@ class LossWeights:
     keypoint_heatmaps: float = 1.0
     size: float = 0.5
     box: float = 1.0
+    side: float = 1.0
     coarse_keypoints: float = 2.0
     keypoints: float = 5.0
     reprojection: float = 4.0
@@ -239,6 +241,10 @@ def hand_losses(
             + 0.5 * (1 - generalised_iou(found.box, truth["box"]))[:, None],
             everyone,
         ),
+        "side": F.binary_cross_entropy_with_logits(
+            found.side_logit, truth["is_right"].float(), reduction="sum"
+        )
+        / max(len(found.side_logit), 1),
         "coarse_keypoints": _mean(
             (found.coarse_keypoints - keypoints).abs() * in_sizes * seen, everyone
         ),

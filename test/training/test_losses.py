@@ -42,6 +42,8 @@ def perfect(truth):
         box=box.clone(),
         coarse_keypoints=truth["keypoints_2d"].clone(),
         keypoints=truth["keypoints_2d"].clone(),
+        side_logit=20 * (2 * truth["is_right"].float() - 1),
+        is_right=truth["is_right"].float(),
         rotations=mirror_rotations(rotations, truth["is_right"]),
         shape=truth["shape"].clone(),
         scale=FOCAL / truth["translation"][:, 2],
@@ -68,6 +70,7 @@ def test_losses_are_zero_at_the_truth(truth, model):
     [
         ("size", "size"),
         ("box", "box"),
+        ("side_logit", "side"),
         ("coarse_keypoints", "coarse_keypoints"),
         ("keypoints", "keypoints"),
         ("rotations", "rotations"),
@@ -86,6 +89,8 @@ def test_a_loss_is_positive_off_the_truth_and_pulls_back(truth, model, field, lo
     value = getattr(found, field)
     if field == "rotations":
         wrong = torch.roll(value, 1, dims=0).clone()
+    elif field == "side_logit":
+        wrong = -value
     else:
         wrong = value * 1.1 + 0.05
     wrong.requires_grad_(True)

@@ -124,9 +124,13 @@ def test_the_loss_falls_on_one_batch():
 
 def test_frozen_stages_do_not_move():
     trainer = HandTrainer(
-        NetworkConfig(input_size=SIZE), LossWeights(), frozen_stages=2, pretrained=False
+        NetworkConfig(input_size=SIZE, backbone="efficientnet_lite0"),
+        LossWeights(),
+        frozen_stages=2,
+        pretrained=False,
     ).train()
-    frozen, free = trainer.network.backbone.stem[0].weight, trainer.network.neck.lateral[0].weight
+    frozen = trainer.network.backbone.stem[0].weight
+    free = trainer.network.neck.lateral[0][0].weight
     assert not frozen.requires_grad and free.requires_grad
     assert not trainer.network.backbone.stem[1].training
 
