@@ -180,15 +180,15 @@ class HandHeads(nn.Module):
 
     grid: Tensor
 
-    def __init__(self, config: NetworkConfig, trunk_channels: tuple[int, ...], vertex_count: int):
+    def __init__(self, config: NetworkConfig, context: tuple[int, ...], vertex_count: int):
         super().__init__()
         channels, hidden, cells = config.channels, config.hidden, config.window_cells
         self.vertex_count = vertex_count
-        self.from_centre = _mlp(channels + sum(trunk_channels), hidden // 2)
+        self.from_centre = _mlp(channels + sum(context), hidden // 2)
         self.size = nn.Linear(hidden // 2, 1)
         self.box = nn.Linear(hidden // 2, 4)
-        self.layout = nn.Linear(trunk_channels[0], channels // 4)
-        read = channels + sum(trunk_channels) + cells * cells * (channels // 4)
+        self.layout = nn.Linear(context[0], channels // 4)
+        read = channels + sum(context) + cells * cells * (channels // 4)
         self.from_window = _mlp(read, hidden)
         self.side = nn.Linear(hidden, 1)
         self.coarse_keypoints = nn.Linear(hidden, 42)
@@ -391,12 +391,17 @@ class HandNetwork(nn.Module):
             _conv(config.channels, config.channels // 2, 1), nn.Conv2d(config.channels // 2, 2, 1)
         )
         _start_rare(self.centre_head[1])
-        # Norms of the trunk's coarser maps, for the heads.
-        self.context = nn.ModuleList(nn.BatchNorm2d(c) for c in self.backbone.channels[2:])
+        # What the heads read of the trunk's coarser maps. (A norm alone would blow up channels
+        # that are nearly always zero, and the gradients through them.)
+        context = (config.channels, 2 * config.channels)
+        self.context = nn.ModuleList(
+            _conv(inputs, outputs, kernel=1)
+            for inputs, outputs in zip(self.backbone.channels[2:], context, strict=True)
+        )
         # Only trained with, not exported: makes the shared map tell the keypoints apart.
         self.keypoint_head = nn.Conv2d(config.channels, 21, 1)
         _start_rare(self.keypoint_head)
-        self.heads = HandHeads(config, self.backbone.channels[2:], len(template.template))
+        self.heads = HandHeads(config, context, len(template.template))
         self.hand_model = HandModel(template)
         self.register_buffer("mean", 255 * torch.tensor(self.backbone.mean)[:, None, None], False)
         self.register_buffer("std", 255 * torch.tensor(self.backbone.std)[:, None, None], False)
@@ -428,7 +433,8 @@ class HandNetwork(nn.Module):
         trunk = self.backbone((x - self.mean) / self.std)
         shared = self.neck(trunk[self.first_level :])
         coarse = zip(self.context, trunk[2:], strict=True)
-        return self.centre_head(shared), [shared, *(norm(features) for norm, features in coarse)]
+        context = [project(features) for project, features in coarse]
+        return self.centre_head(shared), [shared, *context]
 
     def hands_at(
         self,
