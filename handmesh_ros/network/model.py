@@ -83,6 +83,7 @@ class HandParameters(NamedTuple):
         coarse_keypoints: (N, 21, 2) network pixels, from the hand's window.
         keypoints: (N, 21, 2) network pixels, refined at the coarse keypoints.
         side_logit: (N,) log odds of a right hand.
+        palm_logit: (N,) log odds of seeing its palm, not its back.
         is_right: (N,) 1 for right hands: the side that the other numbers are for.
         rotations: (N, 16, 3, 3) seen from the camera along the wrist's ray, as right hand.
         shape: (N, 10).
@@ -96,6 +97,7 @@ class HandParameters(NamedTuple):
     coarse_keypoints: Tensor
     keypoints: Tensor
     side_logit: Tensor
+    palm_logit: Tensor
     is_right: Tensor
     rotations: Tensor
     shape: Tensor
@@ -191,6 +193,7 @@ class HandHeads(nn.Module):
         read = channels + sum(context) + cells * cells * (channels // 4)
         self.from_window = _mlp(read, hidden)
         self.side = nn.Linear(hidden, 1)
+        self.palm = nn.Linear(hidden, 1)
         self.coarse_keypoints = nn.Linear(hidden, 42)
         self.at_keypoint = nn.Linear(channels, channels // 2)
         self.from_keypoints = _mlp(21 * (channels // 2) + 42 + hidden + 1, hidden)
@@ -248,12 +251,15 @@ class HandHeads(nn.Module):
         cells = [_read(features, image, middle + self.grid * side, extent) for features in maps]
         layout = self.layout(cells[1]).flatten(1)
         in_window = self.from_window(torch.cat([*(c.mean(1) for c in cells), layout], dim=1))
-        side_logit_here = self.side(in_window)[:, 0]
+        coarse = self.coarse_keypoints(in_window).reshape(count, 21, 2)  # in windows
+        palm_logit = self.palm(in_window)[:, 0]
+        # Which side a hand is of follows from which face of it is seen and which way round its
+        # knuckles lie, by exclusive or: a product that layers would be slow to find.
+        own_side_logit = self.side(in_window)[:, 0] + palm_logit * palm_turn(coarse)
         if is_right is None:
             assert side_logit is not None
-            side_logit_here = (side_logit_here + side_logit) / 2
-            is_right = (side_logit_here > 0).float()
-        coarse = self.coarse_keypoints(in_window).reshape(count, 21, 2)  # in windows
+            own_side_logit = (own_side_logit + side_logit) / 2
+            is_right = (own_side_logit > 0).float()
 
         # The keypoints are looked up where the window says they are; the gradient goes through
         # what is read there, not through where it is read.
@@ -273,7 +279,8 @@ class HandHeads(nn.Module):
             box=box,
             coarse_keypoints=middle + coarse * side,
             keypoints=keypoints,
-            side_logit=side_logit_here,
+            side_logit=own_side_logit,
+            palm_logit=palm_logit,
             is_right=is_right,
             rotations=rotation_from_6d((self.rotations(hand) + identity).reshape(count, 16, 6)),
             shape=self.shape(hand),
@@ -281,6 +288,21 @@ class HandHeads(nn.Module):
             wrist=keypoints[:, 0] + placement[:, 1:] * side[:, 0],
             colors=torch.sigmoid(colors),
         )
+
+
+def palm_turn(keypoints: Tensor) -> Tensor:
+    """Return how far the palm is turned to the camera, (N,) in [-1, 1].
+
+    The sine of the angle from the wrist's line to the little finger's knuckle to that to the
+    index finger's: positive where a right hand shows its palm, or a left hand its back.
+
+    Args:
+        keypoints: (N, 21, 2), x to the right and y down.
+    """
+    index, little = (keypoints[:, knuckle] - keypoints[:, 0] for knuckle in (5, 17))
+    cross = little[:, 0] * index[:, 1] - little[:, 1] * index[:, 0]
+    lengths = (index * index).sum(1) * (little * little).sum(1)
+    return cross * torch.rsqrt(lengths + 1e-12)
 
 
 def _read(features: Tensor, image: Tensor, points: Tensor, extent: int) -> Tensor:

@@ -15,9 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from handmesh_ros.hand.conventions import SKELETON
-from handmesh_ros.network.model import HandGeometry, HandParameters, project
+from handmesh_ros.network.model import HandGeometry, HandParameters, palm_turn, project
 
 _DECIMETRES = 10.0
+
+CLEAR_TURN = 0.15
+"""`palm_turn` from which on a hand clearly shows its palm or its back."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class LossWeights:
         size: of the box's longer side, absolute difference of logarithms.
         box: L1 of the box corners and one minus generalised IoU.
         side: cross entropy of the side.
+        palm: cross entropy of the face that is seen, where it is seen clearly.
         coarse_keypoints: L1 of the keypoints read at the centre.
         keypoints: L1 of the refined keypoints.
         reprojection: L1 of the projected 3D joints against the labelled keypoints.
@@ -47,7 +51,8 @@ class LossWeights:
     keypoint_heatmaps: float = 1.0
     size: float = 0.5
     box: float = 1.0
-    side: float = 1.0
+    side: float = 2.0
+    palm: float = 2.0
     coarse_keypoints: float = 2.0
     keypoints: float = 5.0
     reprojection: float = 4.0
@@ -195,6 +200,12 @@ def _mean(values: Tensor, weight: Tensor) -> Tensor:
     return (values.flatten(1).mean(1) * weight).sum() / weight.sum().clamp(min=1)
 
 
+def _cross_entropy(logit: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean binary cross entropy; all (N,)."""
+    loss = F.binary_cross_entropy_with_logits(logit, truth.to(logit.dtype), reduction="none")
+    return _mean(loss[:, None], weight)
+
+
 def _bones(points: Tensor) -> Tensor:
     """Unit 2D bone vectors (N, 20, 2) of keypoints (N, 21, 2)."""
     parents = [parent for parent, _ in SKELETON]
@@ -227,6 +238,7 @@ def hand_losses(
     keypoints = truth["keypoints_2d"]
     # Hidden keypoints are guesses: they count less, with 3D labels (exact) or without.
     seen = 0.3 + 0.7 * truth["keypoints_visible"].float()[..., None]
+    turn = palm_turn(keypoints)
     projected = project(hands.joints, truth["hand_intrinsics"])
     bones = _bones(projected) - _bones(keypoints)
     true_joints = truth["joints"] - truth["translation"][:, None]
@@ -241,10 +253,12 @@ def hand_losses(
             + 0.5 * (1 - generalised_iou(found.box, truth["box"]))[:, None],
             everyone,
         ),
-        "side": F.binary_cross_entropy_with_logits(
-            found.side_logit, truth["is_right"].float(), reduction="sum"
-        )
-        / max(len(found.side_logit), 1),
+        "side": _cross_entropy(found.side_logit, truth["is_right"], everyone),
+        "palm": _cross_entropy(
+            found.palm_logit,
+            (turn > 0) == truth["is_right"].bool(),
+            (turn.abs() > CLEAR_TURN).float(),
+        ),
         "coarse_keypoints": _mean(
             (found.coarse_keypoints - keypoints).abs() * in_sizes * seen, everyone
         ),

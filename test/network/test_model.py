@@ -5,7 +5,7 @@ import torch
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.backbone import BACKBONES, EfficientNetLite0
-from handmesh_ros.network.model import HandNetwork, NetworkConfig, project, ray_rotation
+from handmesh_ros.network.model import HandNetwork, NetworkConfig, palm_turn, project, ray_rotation
 
 SIZE = 128
 
@@ -194,3 +194,10 @@ def test_the_hand_trunk_starts_from_its_published_weights():
     assert len(biases) == 47
     assert biases[-1].abs().max().item() == pytest.approx(46.94, abs=0.01)
     assert all(bias.abs().max() > 0.5 for bias in biases)
+
+
+def test_palm_turn_of_a_right_palm_and_a_left_palm():
+    keypoints = torch.zeros(2, 21, 2)
+    keypoints[0, 5], keypoints[0, 17] = torch.tensor([1.0, -3.0]), torch.tensor([-1.0, -3.0])
+    keypoints[1] = keypoints[0] * torch.tensor([-1.0, 1.0])
+    torch.testing.assert_close(palm_turn(keypoints), torch.tensor([0.6, -0.6]))

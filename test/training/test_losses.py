@@ -4,7 +4,7 @@ from batches import FOCAL, random_batch, random_hands
 
 from handmesh_ros.hand.model import HandModel, mirror_rotations
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import HandParameters, place, ray_rotation
+from handmesh_ros.network.model import HandParameters, palm_turn, place, ray_rotation
 from handmesh_ros.training.losses import (
     LossWeights,
     centre_targets,
@@ -43,6 +43,9 @@ def perfect(truth):
         coarse_keypoints=truth["keypoints_2d"].clone(),
         keypoints=truth["keypoints_2d"].clone(),
         side_logit=20 * (2 * truth["is_right"].float() - 1),
+        palm_logit=torch.where(
+            (palm_turn(truth["keypoints_2d"]) > 0) == truth["is_right"], 20.0, -20.0
+        ),
         is_right=truth["is_right"].float(),
         rotations=mirror_rotations(rotations, truth["is_right"]),
         shape=truth["shape"].clone(),
@@ -71,6 +74,7 @@ def test_losses_are_zero_at_the_truth(truth, model):
         ("size", "size"),
         ("box", "box"),
         ("side_logit", "side"),
+        ("palm_logit", "palm"),
         ("coarse_keypoints", "coarse_keypoints"),
         ("keypoints", "keypoints"),
         ("rotations", "rotations"),
@@ -89,7 +93,7 @@ def test_a_loss_is_positive_off_the_truth_and_pulls_back(truth, model, field, lo
     value = getattr(found, field)
     if field == "rotations":
         wrong = torch.roll(value, 1, dims=0).clone()
-    elif field == "side_logit":
+    elif field in ("side_logit", "palm_logit"):
         wrong = -value
     else:
         wrong = value * 1.1 + 0.05
