@@ -84,6 +84,7 @@ class HandParameters(NamedTuple):
         keypoints: (N, 21, 2) network pixels, refined at the coarse keypoints.
         side_logit: (N,) log odds of a right hand.
         palm_logit: (N,) log odds of seeing its palm, not its back.
+        turn_logit: (N,) log odds of a positive `palm_turn`.
         is_right: (N,) 1 for right hands: the side that the other numbers are for.
         rotations: (N, 16, 3, 3) seen from the camera along the wrist's ray, as right hand.
         shape: (N, 10).
@@ -98,6 +99,7 @@ class HandParameters(NamedTuple):
     keypoints: Tensor
     side_logit: Tensor
     palm_logit: Tensor
+    turn_logit: Tensor
     is_right: Tensor
     rotations: Tensor
     shape: Tensor
@@ -194,6 +196,7 @@ class HandHeads(nn.Module):
         self.from_window = _mlp(read, hidden)
         self.side = nn.Linear(hidden, 1)
         self.palm = nn.Linear(hidden, 1)
+        self.turn = nn.Linear(hidden, 1)
         self.coarse_keypoints = nn.Linear(hidden, 42)
         self.at_keypoint = nn.Linear(channels, channels // 2)
         self.from_keypoints = _mlp(21 * (channels // 2) + 42 + hidden + 1, hidden)
@@ -252,10 +255,10 @@ class HandHeads(nn.Module):
         layout = self.layout(cells[1]).flatten(1)
         in_window = self.from_window(torch.cat([*(c.mean(1) for c in cells), layout], dim=1))
         coarse = self.coarse_keypoints(in_window).reshape(count, 21, 2)  # in windows
-        palm_logit = self.palm(in_window)[:, 0]
+        palm_logit, turn_logit = self.palm(in_window)[:, 0], self.turn(in_window)[:, 0]
         # Which side a hand is of follows from which face of it is seen and which way round its
         # knuckles lie, by exclusive or: a product that layers would be slow to find.
-        own_side_logit = self.side(in_window)[:, 0] + palm_logit * palm_turn(coarse)
+        own_side_logit = self.side(in_window)[:, 0] + palm_logit * torch.tanh(turn_logit)
         if is_right is None:
             assert side_logit is not None
             own_side_logit = (own_side_logit + side_logit) / 2
@@ -281,6 +284,7 @@ class HandHeads(nn.Module):
             keypoints=keypoints,
             side_logit=own_side_logit,
             palm_logit=palm_logit,
+            turn_logit=turn_logit,
             is_right=is_right,
             rotations=rotation_from_6d((self.rotations(hand) + identity).reshape(count, 16, 6)),
             shape=self.shape(hand),

@@ -34,6 +34,7 @@ class LossWeights:
         box: L1 of the box corners and one minus generalised IoU.
         side: cross entropy of the side.
         palm: cross entropy of the face that is seen, where it is seen clearly.
+        turn: cross entropy of the way round that the knuckles lie, where it is clear.
         coarse_keypoints: L1 of the keypoints read at the centre.
         keypoints: L1 of the refined keypoints.
         reprojection: L1 of the projected 3D joints against the labelled keypoints.
@@ -53,6 +54,7 @@ class LossWeights:
     box: float = 1.0
     side: float = 2.0
     palm: float = 2.0
+    turn: float = 2.0
     coarse_keypoints: float = 2.0
     keypoints: float = 5.0
     reprojection: float = 4.0
@@ -239,6 +241,7 @@ def hand_losses(
     # Hidden keypoints are guesses: they count less, with 3D labels (exact) or without.
     seen = 0.3 + 0.7 * truth["keypoints_visible"].float()[..., None]
     turn = palm_turn(keypoints)
+    clear = (turn.abs() > CLEAR_TURN).float()
     projected = project(hands.joints, truth["hand_intrinsics"])
     bones = _bones(projected) - _bones(keypoints)
     true_joints = truth["joints"] - truth["translation"][:, None]
@@ -257,8 +260,9 @@ def hand_losses(
         "palm": _cross_entropy(
             found.palm_logit,
             (turn > 0) == truth["is_right"].bool(),
-            (turn.abs() > CLEAR_TURN).float(),
+            clear,
         ),
+        "turn": _cross_entropy(found.turn_logit, turn > 0, clear),
         "coarse_keypoints": _mean(
             (found.coarse_keypoints - keypoints).abs() * in_sizes * seen, everyone
         ),

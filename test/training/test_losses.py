@@ -46,6 +46,7 @@ def perfect(truth):
         palm_logit=torch.where(
             (palm_turn(truth["keypoints_2d"]) > 0) == truth["is_right"], 20.0, -20.0
         ),
+        turn_logit=20 * torch.sign(palm_turn(truth["keypoints_2d"])),
         is_right=truth["is_right"].float(),
         rotations=mirror_rotations(rotations, truth["is_right"]),
         shape=truth["shape"].clone(),
@@ -75,6 +76,7 @@ def test_losses_are_zero_at_the_truth(truth, model):
         ("box", "box"),
         ("side_logit", "side"),
         ("palm_logit", "palm"),
+        ("turn_logit", "turn"),
         ("coarse_keypoints", "coarse_keypoints"),
         ("keypoints", "keypoints"),
         ("rotations", "rotations"),
@@ -93,7 +95,7 @@ def test_a_loss_is_positive_off_the_truth_and_pulls_back(truth, model, field, lo
     value = getattr(found, field)
     if field == "rotations":
         wrong = torch.roll(value, 1, dims=0).clone()
-    elif field in ("side_logit", "palm_logit"):
+    elif field in ("side_logit", "palm_logit", "turn_logit"):
         wrong = -value
     else:
         wrong = value * 1.1 + 0.05
