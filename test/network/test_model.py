@@ -119,7 +119,7 @@ def test_a_hand_reads_its_own_image_only(network):
             here = slice(hand, hand + 1)
             alone = network.hands_at(one_image, torch.tensor([0]), centre[here], side[here])
             for one, many in zip(alone, together, strict=True):
-                torch.testing.assert_close(one[0], many[hand], atol=1e-4, rtol=1e-4)
+                torch.testing.assert_close(one[0], many[hand], atol=1e-3, rtol=1e-4)
 
 
 def test_ray_rotation_turns_the_optical_axis():
