@@ -38,7 +38,7 @@ class NetworkConfig:
     """Sizes of the network.
 
     Args:
-        backbone: "hand_landmark", "efficientnet_lite0" or "resnet50".
+        backbone: "hand_landmark" or "resnet50".
         input_size: side of the square input image, pixels, a multiple of 32.
         stride: of the shared feature map and the centre heatmaps, 4 or 8 network pixels.
         max_hands: K, slots of the output.

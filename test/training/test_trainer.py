@@ -124,7 +124,7 @@ def test_the_loss_falls_on_one_batch():
 
 def test_frozen_stages_do_not_move():
     trainer = HandTrainer(
-        NetworkConfig(input_size=SIZE, backbone="efficientnet_lite0"),
+        NetworkConfig(input_size=SIZE, backbone="resnet50"),
         LossWeights(),
         frozen_stages=2,
         pretrained=False,
