@@ -142,6 +142,16 @@ class TrainingConfig:
         return _build(cls, content, str(path))
 
 
+def _number(value: Any) -> Any:
+    """Return whole numbers, and 6e-4 that YAML takes for text, as float; others as they are."""
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
 def _build(kind: type[T], content: Any, where: str) -> T:
     """Make a dataclass of nested mappings, refusing unknown names and wrong types."""
     if not isinstance(content, dict):
@@ -166,8 +176,8 @@ def _build(kind: type[T], content: Any, where: str) -> T:
                 raise HandmeshError(f"{place} must be a list, not {value!r}.")
             values[name] = tuple(value)
         else:
-            if hint is float and isinstance(value, int) and not isinstance(value, bool):
-                value = float(value)
+            if hint is float:
+                value = _number(value)
             if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
                 raise HandmeshError(f"{place} is {value!r}: it must be of type {hint.__name__}.")
             values[name] = value
