@@ -105,6 +105,15 @@ class Ho3d:
             )
         return labels
 
+    def wrist(self, index: int) -> np.ndarray:
+        """Return (3,) the wrist, metres, optical camera frame, which both splits give."""
+        joints = self.meta(index).get("handJoints3D")
+        if joints is None:
+            raise HandmeshError(
+                f"The frame {self._frames[index]} of HO-3D has no wrist; unpack it again."
+            )
+        return np.asarray(joints, np.float64).reshape(-1, 3)[0] * FROM_OPENGL
+
     def _image(self, frame: str) -> Path:
         path = self._path(frame, "rgb", ".jpg")
         return path if path.is_file() else path.with_suffix(".png")

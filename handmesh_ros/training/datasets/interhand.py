@@ -40,6 +40,8 @@ class InterHand:
         folder: holds `annotations/` and `images/`.
         split: "train", "val" or "test".
         need_labels: must be True; every release has labels.
+        complete_only: False to keep the images that are left out: the official evaluation
+            counts the joints that they have.
 
     Raises:
         HandmeshError: a file is missing, damaged or cut short, or no image is usable.
@@ -48,7 +50,13 @@ class InterHand:
     splits = ("train", "val", "test")
     has_labels = True
 
-    def __init__(self, folder: Path, split: str = "train", need_labels: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str = "train",
+        need_labels: bool = True,
+        complete_only: bool = True,
+    ) -> None:
         self.folder, self.split = Path(folder), split
         annotations = self.folder / "annotations" / split
         if not annotations.is_dir() and (self.folder / "annotations" / "all").is_dir():
@@ -65,7 +73,11 @@ class InterHand:
                 f"{self._data} lacks {error}: it is cut short or no annotation of {NAME}; unpack "
                 "it again."
             ) from error
-        self._labels = [(image, label) for image, label in every if self._complete(image, label)]
+        self._labels = [
+            (image, label)
+            for image, label in every
+            if self._complete(image, label) or not complete_only
+        ]
         if len(self._labels) < len(every):
             _log.warning(
                 "Left out %d of %d images of %s in which a hand lacks joints.",
@@ -82,19 +94,34 @@ class InterHand:
     def __getitem__(self, index: int) -> Sample:
         image, label = self._labels[index]
         sides = np.array(_SIDES[label["hand_type"]])
-        joints, intrinsics = self._in_camera(image)
-        pixels = read_image(self.folder / "images" / self.split / image["file_name"], NAME)
-        valid = np.asarray(label["joint_valid"], bool).reshape(2, 21)
+        joints, valid, intrinsics = self.labelled_joints(index)
         hands = np.where(sides, 0, 1)
         sample = sample_of_joints(
-            pixels,
-            joints.reshape(2, 21, 3)[hands][:, JOINT_ORDER],
+            self.image(index),
+            joints[hands],
             sides,
             intrinsics,
             source=f"interhand/{self.split}/{image['file_name']}",
         )
-        visible = valid[hands][:, JOINT_ORDER] & sample.keypoints_visible.astype(bool)
+        visible = valid[hands] & sample.keypoints_visible.astype(bool)
         return sample.replace(keypoints_visible=visible.astype(np.uint8))
+
+    def image(self, index: int) -> np.ndarray:
+        """Return (H, W, 3) uint8 RGB."""
+        name = self._labels[index][0]["file_name"]
+        return read_image(self.folder / "images" / self.split / name, NAME)
+
+    def labelled_joints(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the joints of the right, then the left hand, whether they are there or not.
+
+        Returns:
+            joints (2, 21, 3) metres in the camera frame; valid (2, 21) bool, labelled and inside
+            the image; intrinsics (4,).
+        """
+        image, label = self._labels[index]
+        joints, intrinsics = self._in_camera(image)
+        valid = np.asarray(label["joint_valid"], bool).reshape(2, 21)
+        return joints.reshape(2, 21, 3)[:, JOINT_ORDER], valid[:, JOINT_ORDER], intrinsics
 
     def hand_type(self, index: int) -> tuple[str, bool]:
         """Return "right", "left" or "interacting", and whether that label is trusted."""
