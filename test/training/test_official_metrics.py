@@ -12,7 +12,7 @@ from handmesh_ros.training.official_metrics import (
     TwoHandScores,
 )
 
-HANDS = 12
+HANDS = 8
 CLOSE = 1e-6
 HO3D_MIDDLE_MCP = 9
 """In our order; HO-3D's own code indexes it as 4, in MANO's order."""
@@ -22,7 +22,7 @@ HO3D_MIDDLE_MCP = 9
 def data():
     rng = np.random.default_rng(4)
     joints = rng.normal(0, 0.04, (HANDS, 21, 3)) + [0, 0, 0.6]
-    vertices = rng.normal(0, 0.04, (HANDS, 778, 3)) + [0, 0, 0.6]
+    vertices = rng.normal(0, 0.04, (HANDS, 90, 3)) + [0, 0, 0.6]
     noisy = joints + rng.normal(0, 0.012, joints.shape) + [0.01, 0, 0.05]
     noisy[:3, :, 0] *= -1  # mirrored hands, which the official alignment takes for right
     noisy_vertices = vertices + rng.normal(0, 0.006, vertices.shape)
