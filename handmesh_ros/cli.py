@@ -44,6 +44,11 @@ COMMANDS = {
         "make training images of labelled photographs",
         "handmesh_ros[train]",
     ),
+    "label": Command(
+        "handmesh_ros.commands.label",
+        "label the hands of a folder of photographs",
+        "handmesh_ros[label]",
+    ),
     "convert": Command(
         "handmesh_ros.commands.convert",
         "turn a published data set into training shards",
