@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,7 @@ def fit_hand_model(
         template: the hand model.
         steps: of the descent.
     """
-    model = HandModel(template).eval()
+    model = HandModel(_tips_only(template)).eval()
     wanted = joints - joints[:, :1]
     mirror = torch.from_numpy(MIRROR).to(wanted)
     wanted = torch.where(is_right[:, None, None], wanted, wanted @ mirror)
@@ -99,7 +100,7 @@ def fit_hand_model(
         rotations, _, found = pose_hands()
         error = (found - wanted).norm(dim=-1).mean(-1)
         rotations = mirror_rotations(rotations, is_right)
-        vertices, _ = model(rotations, shape, is_right)
+        vertices, _ = HandModel(template).eval()(rotations, shape, is_right)
     return Fit(rotations, shape.detach(), vertices, error)
 
 
@@ -164,6 +165,23 @@ def _skin_colour(sample: Sample, hand: int) -> np.ndarray:
     if not len(points):
         return np.full(3, 128, np.uint8)
     return np.median(sample.image[points[:, 1], points[:, 0]], axis=0).astype(np.uint8)
+
+
+def _tips_only(template: HandTemplate) -> HandTemplate:
+    """Return the hand model with its fingertips as the only vertices: all that joints need."""
+    tips = template.fingertips
+    no_faces = np.zeros((0, 3), np.int32)
+    return replace(
+        template,
+        template=template.template[tips],
+        faces=no_faces,
+        cap_faces=no_faces,
+        shape_dirs=template.shape_dirs[tips],
+        weights=template.weights[tips],
+        joint_regressor=template.joint_regressor[:, tips],
+        fingertips=np.arange(len(tips), dtype=np.int32),
+        pose_dirs=template.pose_dirs[tips] if template.pose_dirs.size else template.pose_dirs,
+    )
 
 
 def _unlikely(pose: Tensor, axes: Tensor | None) -> Tensor:
