@@ -17,7 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 import handmesh_ros
 from examples.demo.listener import Listener
 from examples.demo.report import write_bag, write_drawings
-from handmesh_ros.commands.frames import PHOTO_SUFFIXES, find_sources
+from handmesh_ros.commands.frames import PHOTO_SUFFIXES, find_sources, read_frames
 from handmesh_ros.errors import HandmeshError
 
 BUNDLED_CLIP = Path(handmesh_ros.__file__).parent / "assets" / "demo.mp4"
@@ -129,6 +129,17 @@ def _report(listener: Listener, folder: Path) -> int:
     return 0
 
 
+def _check_source(path: Path) -> None:
+    """Refuse a single file that cannot be shown before anything is started.
+
+    Raises:
+        HandmeshError: there is nothing to show.
+    """
+    items = find_sources(path)
+    if len(items) == 1:
+        next(read_frames(items[0]))
+
+
 def _default_seconds(source: str) -> float | None:
     """Return for how long to play a source: films and folders once, a photo for a while."""
     if source == str(BUNDLED_CLIP):
@@ -150,7 +161,7 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         if not source.startswith("/dev/video"):
-            find_sources(Path(source))
+            _check_source(Path(source))
         rclpy.init(
             args=["--ros-args", "-r", f"__ns:={NAMESPACE}"],
             signal_handler_options=SignalHandlerOptions.NO,

@@ -61,6 +61,8 @@ class Recording:
 
     def status(self) -> str:
         """Return one line on the last seconds."""
+        if not self.ages_ms:
+            return "waiting for the first result"
         now_s = time.monotonic()
         recent = sum(now_s - arrived <= RATE_WINDOW_S for arrived in self.arrival_times_s[-200:])
         last = next(reversed(self.hands.values())).hands if self.hands else []

@@ -68,6 +68,10 @@ def open_backend(
         raise HandmeshError(
             f"There is no model at {path}: give the path of an exported .onnx file or a .ckpt."
         )
+    if path.suffix not in (".onnx", ".ckpt"):
+        raise HandmeshError(
+            f"{path} is no model: give an exported .onnx file or a .ckpt training checkpoint."
+        )
     is_checkpoint = path.suffix == ".ckpt"
     chosen = backend
     if backend == "auto":

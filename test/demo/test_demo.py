@@ -83,3 +83,12 @@ def test_a_source_that_is_not_there_is_one_sentence(tiny_model, tmp_path):
     ended = run_demo(tmp_path / "nothing.mp4", tiny_model, tmp_path / "out")
     assert ended.returncode == 1
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_source_that_is_no_picture_is_refused_before_anything_starts(tiny_model, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture")
+    ended = run_demo(text, tiny_model, tmp_path / "out")
+    assert ended.returncode == 1
+    assert "Cannot decode" in ended.stderr and "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()

@@ -62,6 +62,14 @@ def test_sidecar_survives_writing(tiny_model, tmp_path):
     assert Sidecar.read(tmp_path / "copy.json") == sidecar
 
 
+def test_a_file_that_is_no_model_is_one_sentence(tmp_path):
+    text = tmp_path / "model.txt"
+    text.write_text("not a model")
+    with pytest.raises(HandmeshError, match="is no model") as error:
+        open_backend(text)
+    assert_one_sentence(error)
+
+
 def test_missing_model(tmp_path):
     with pytest.raises(HandmeshError, match="no model at") as error:
         open_backend(tmp_path / "none.onnx")
