@@ -44,6 +44,16 @@ COMMANDS = {
         "make training images of labelled photographs",
         "handmesh_ros[train]",
     ),
+    "label": Command(
+        "handmesh_ros.commands.label",
+        "label the hands of a folder of photographs",
+        "handmesh_ros[label]",
+    ),
+    "convert": Command(
+        "handmesh_ros.commands.convert",
+        "turn a published data set into training shards",
+        "handmesh_ros[train]",
+    ),
     "train": Command("handmesh_ros.training.train", "train the network", "handmesh_ros[train]"),
     "evaluate": Command(
         "handmesh_ros.training.evaluate",

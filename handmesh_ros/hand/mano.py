@@ -121,6 +121,21 @@ class _ArrayUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
+def load_arrays(content: bytes) -> Any:
+    """Return what a pickle of plain values and arrays holds, running none of its code.
+
+    Numbers, texts, containers and numpy arrays come back as they are, chumpy arrays and scipy's
+    sparse matrices as float64 arrays where they are values of the outermost dictionary.
+
+    Raises:
+        pickle.UnpicklingError: the pickle asks for another class or function.
+    """
+    values = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
+    if isinstance(values, dict):
+        return {k: v.dense() if isinstance(v, _Stored) else v for k, v in values.items()}
+    return values
+
+
 def _dense(value: object) -> np.ndarray:
     """Return a float64 array of an array, chumpy array or sparse matrix."""
     if isinstance(value, _Stored):

@@ -11,11 +11,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.datasets.dataset import ignored_hands
+from handmesh_ros.training.datasets.published import READERS
 from handmesh_ros.training.metrics import Metrics, TrueHands
+from handmesh_ros.training.official import evaluate_officially
 from handmesh_ros.training.sample import Sample, points_inside
 from handmesh_ros.training.shards import ShardDataset
 
@@ -109,7 +112,16 @@ def format_table(results: dict[str, dict[str, Any]]) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument("data", type=Path, nargs="+", help="folders of shards")
+    parser.add_argument(
+        "data", type=Path, nargs="+", help="folders of shards, or with --dataset that data set's"
+    )
+    parser.add_argument(
+        "--dataset", choices=READERS, help="follow the official protocol of this data set"
+    )
+    parser.add_argument("--split", help="of the data set (default: the one for evaluation)")
+    parser.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="write the data set's submission file"
+    )
     parser.add_argument("--model", type=Path, help="model file (default: the bundled one)")
     parser.add_argument("--backend", default="auto", help="auto, onnxruntime or torch")
     parser.add_argument("--threshold", type=float, help="score threshold (default: the model's)")
@@ -122,10 +134,25 @@ def run(args: argparse.Namespace) -> int:
     estimator = Estimator.from_file(
         args.model, backend=args.backend, score_threshold=args.threshold
     )
-    results = {
-        folder.name: evaluate(estimator, ShardDataset(folder), limit=args.limit)
-        for folder in args.data
-    }
+    if args.dataset is None:
+        if args.split or args.predictions:
+            raise HandmeshError("--split and --predictions belong to --dataset; give that, too.")
+        results = {
+            folder.name: evaluate(estimator, ShardDataset(folder), limit=args.limit)
+            for folder in args.data
+        }
+    else:
+        if len(args.data) != 1:
+            raise HandmeshError("--dataset takes one folder, the one it was unpacked into.")
+        figures = evaluate_officially(
+            estimator,
+            args.dataset,
+            args.data[0],
+            split=args.split,
+            predictions=args.predictions,
+            limit=args.limit,
+        )
+        results = {args.dataset: figures}
     print(format_table(results))
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

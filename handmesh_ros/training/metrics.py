@@ -35,12 +35,16 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return shared / np.maximum(area[:, None] + other_area[None] - shared, 1e-9)
 
 
-def procrustes(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+def procrustes(
+    points: np.ndarray, target: np.ndarray, allow_reflection: bool = False
+) -> np.ndarray:
     """Align points to a target by the best similarity with det(R) = +1 (Umeyama 1991).
 
     Args:
         points: (..., P, 3).
         target: (..., P, 3).
+        allow_reflection: also take det(R) = -1, as the evaluation code of FreiHAND and HO-3D
+            does: a mirrored hand is then right.
 
     Returns:
         (..., P, 3) rotated, scaled and shifted points.
@@ -49,7 +53,8 @@ def procrustes(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     centred, target_centred = points - mean, target - target_mean
     u, s, vt = np.linalg.svd(np.swapaxes(target_centred, -1, -2) @ centred)
     sign = np.ones_like(s)
-    sign[..., -1] = np.sign(np.linalg.det(u @ vt))
+    if not allow_reflection:
+        sign[..., -1] = np.sign(np.linalg.det(u @ vt))
     rotation = (u * sign[..., None, :]) @ vt
     scale = (s * sign).sum(-1) / np.maximum((centred**2).sum((-1, -2)), 1e-12)
     return scale[..., None, None] * centred @ np.swapaxes(rotation, -1, -2) + target_mean

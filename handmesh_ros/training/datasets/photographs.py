@@ -4,6 +4,9 @@ A set is a folder with `labels.json` and `images/`. The file maps an image's pat
 to one hand or to a list of hands, each `{"keypoints": 21 × [x, y] in pixels, "handedness": "left"
 or "right"}` in the keypoint order of `hand/conventions.py`. The side is the anatomical one as the
 hand is seen in the image; a mirrored selfie counts as what it looks like.
+
+A folder with `hands.json`, COCO's format as `handmesh label` writes it, is a set as well; its
+images lie where the file says, relative to the folder.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
+from handmesh_ros.training.datasets import hand_labels
 from handmesh_ros.training.sample import Sample
 
 Split = Literal["train", "val", "all"]
@@ -59,7 +63,7 @@ class Photograph:
         image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
         if image is None:
             raise HandmeshError(
-                f"The image {self.path} cannot be read; replace it or remove it from labels.json."
+                f"The image {self.path} cannot be read; replace it or remove its label."
             )
         return Sample.from_keypoints(
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB),
@@ -76,25 +80,19 @@ def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograp
     sentence in the log says how many.
 
     Args:
-        folder: a set: `labels.json` and `images/`.
+        folder: a set: `labels.json` and `images/`, or `hands.json`.
         split: "train", "val" or "all", decided by `is_validation`.
 
     Raises:
         HandmeshError: there is no readable `labels.json`, or nothing usable is in it.
     """
     folder = Path(folder)
-    try:
-        labels = json.loads((folder / "labels.json").read_text())
-    except (OSError, ValueError) as problem:
-        raise HandmeshError(
-            f"The folder {folder} has no readable labels.json ({problem}); give a folder that "
-            "holds labels.json and images/."
-        ) from problem
+    file, labels, images = _read_labels(folder)
     photographs, left_out = [], Counter[str]()
     for name, entry in sorted(labels.items()):
         if split != "all" and is_validation(folder.name, name) != (split == "val"):
             continue
-        path = folder / "images" / name
+        path = images / name
         hands = [hand for hand in _as_list(entry) if _is_usable(hand)]
         if not path.is_file():
             left_out["without an image"] += 1
@@ -107,7 +105,7 @@ def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograp
         _log.warning("Left out of %s: %s.", folder, what)
     if not photographs:
         raise HandmeshError(
-            f"No usable photograph of the split '{split}' is listed in {folder / 'labels.json'}; "
+            f"No usable photograph of the split '{split}' is listed in {file}; "
             "each needs an image, 21 keypoints and a handedness, and the hash of its name chooses "
             "its split: about one in ten is for val."
         )
@@ -127,14 +125,18 @@ def read_samples(photographs: list[Photograph]) -> Iterator[Sample]:
 
 
 def find_sets(folder: str | Path) -> list[Path]:
-    """Return the sets below a folder, sorted: itself or any descendant with a `labels.json`.
+    """Return the sets below a folder, sorted: itself or any descendant with a file of labels.
 
     Raises:
         HandmeshError: there is none.
     """
-    sets = sorted(path.parent for path in Path(folder).rglob("labels.json"))
+    names = ("labels.json", hand_labels.FILE_NAME)
+    sets = sorted({path.parent for name in names for path in Path(folder).rglob(name)})
     if not sets:
-        raise HandmeshError(f"No labels.json lies in or below {folder}; give a labelled folder.")
+        raise HandmeshError(
+            f"No labels.json or hands.json lies in or below {folder}; give a labelled folder, or "
+            "label it with `handmesh label`."
+        )
     return sets
 
 
@@ -163,6 +165,26 @@ def source_group(name: str) -> str:
     if numbered := re.fullmatch(r"(.*?)(\d{3,})", stem):
         return f"{numbered.group(1)}{int(numbered.group(2)) // _BURST}"
     return stem
+
+
+def _read_labels(folder: Path) -> tuple[Path, dict[str, Any], Path]:
+    """Return a set's file of labels, the hands of each image, and the folder of the images."""
+    file = folder / "labels.json"
+    if not file.exists() and (folder / hand_labels.FILE_NAME).exists():
+        file = folder / hand_labels.FILE_NAME
+        return file, hand_labels.read_hand_labels(file), folder
+    try:
+        labels = json.loads(file.read_text())
+    except (OSError, ValueError) as problem:
+        raise HandmeshError(
+            f"The folder {folder} has no readable labels.json ({problem}); give a folder that "
+            "holds labels.json and images/."
+        ) from problem
+    if not isinstance(labels, dict):
+        raise HandmeshError(
+            f"{file} holds no object that maps images to hands; write it as docs/labels.md says."
+        )
+    return file, labels, folder / "images"
 
 
 def _as_list(entry: Any) -> list[Any]:

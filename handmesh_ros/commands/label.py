@@ -1,0 +1,83 @@
+"""`handmesh label`: 2D labels for a folder of photographs, made by MediaPipe."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from handmesh_ros.commands.frames import Source, find_sources, read_photo
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.training.datasets.hand_labels import (
+    FILE_NAME,
+    LabelledImage,
+    write_hand_labels,
+)
+from handmesh_ros.training.datasets.pseudo_labels import Finder, label_hands, mediapipe_finder
+
+_log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `handmesh label`."""
+    parser.add_argument("folder", type=Path, help="photographs, in it or below")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help=f"file to write (FOLDER/{FILE_NAME})"
+    )
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        default=0.8,
+        metavar="P",
+        help="less certain hands are not labelled (%(default)s)",
+    )
+    parser.add_argument("--max-hands", type=int, default=8, help="in a photograph (%(default)s)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run `handmesh label`.
+
+    Raises:
+        HandmeshError: an argument is out of its range, or there is no readable photograph.
+    """
+    if not 0 <= args.min_score <= 1 or args.max_hands < 1:
+        raise HandmeshError("--min-score must be within 0 and 1 and --max-hands at least 1.")
+    if not args.folder.is_dir():
+        raise HandmeshError(f"{args.folder} is no folder; give one with photographs.")
+    sources = [source for source in find_sources(args.folder) if not source.is_video]
+    find = mediapipe_finder(args.max_hands)
+    images = list(label_photographs(sources, find, args.min_score))
+    if not images:
+        raise HandmeshError(f"The folder {args.folder} holds no photograph that can be read.")
+    output = args.output or args.folder / FILE_NAME
+    write_hand_labels(output, images, "MediaPipe Hands 0.10, agreeing with its mirror image")
+    labels = [hand.keypoints is not None for image in images for hand in image.hands]
+    print(
+        f"Labelled {sum(labels)} of {len(labels)} hands in {len(images)} photographs and wrote "
+        f"{output}."
+    )
+
+
+def label_photographs(
+    sources: list[Source], find: Finder, min_score: float
+) -> Iterator[LabelledImage]:
+    """Yield the labels of photographs; those that cannot be read are skipped and counted.
+
+    Args:
+        sources: the photographs.
+        find: the detector.
+        min_score: see `label_hands`.
+    """
+    broken = ""
+    skipped = 0
+    for source in sources:
+        try:
+            image = read_photo(source.path)
+        except HandmeshError as error:
+            skipped, broken = skipped + 1, broken or str(error)
+            continue
+        hands = label_hands(image, find, min_score)
+        yield LabelledImage(source.name.as_posix(), image.shape[1], image.shape[0], hands)
+    if skipped:
+        _log.warning("Skipped %d of %d photographs. The first: %s", skipped, len(sources), broken)

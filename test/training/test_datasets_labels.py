@@ -1,0 +1,130 @@
+import json
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from drawn_hands import open_hand_keypoints
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.conventions import KEYPOINT_NAMES
+from handmesh_ros.training.datasets.hand_labels import (
+    LabelledHand,
+    LabelledImage,
+    read_hand_labels,
+    write_hand_labels,
+)
+from handmesh_ros.training.datasets.photographs import find_sets, read_photographs
+from handmesh_ros.training.datasets.pseudo_labels import FoundHand, hands_of_result, label_hands
+
+IMAGE = np.zeros((100, 120, 3), np.uint8)
+POINTS = open_hand_keypoints().astype(np.float32)
+
+
+def looks(*hands):
+    """A detector that finds given hands; it knows the mirror image by its bright left side."""
+    image = IMAGE.copy()
+    image[:, -1] = 255
+
+    def find(seen):
+        if seen[0, 0, 0] == 0:
+            return [FoundHand(p, right, score) for p, right, score, *_ in hands]
+        found = []
+        for points, right, score, shift in hands:
+            mirrored = points * (-1, 1) + (119, 0) + shift
+            found.append(FoundHand(mirrored.astype(np.float32), not right, score))
+        return found
+
+    return image, find
+
+
+def test_two_looks_that_agree_make_a_label():
+    image, find = looks((POINTS, True, 0.95, (2, 0)))
+    (hand,) = label_hands(image, find, 0.8)
+    np.testing.assert_allclose(hand.keypoints, POINTS - (1, 0), atol=1e-4)
+    assert hand.is_right and hand.score == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("score, shift", [(0.95, (30, 0)), (0.5, (0, 0)), (0.95, (200, 0))])
+def test_doubtful_hands_are_listed_without_keypoints(score, shift):
+    image, find = looks((POINTS, True, score, shift))
+    hands = label_hands(image, find, 0.8)
+    assert hands and all(hand.keypoints is None for hand in hands)
+
+
+def test_looks_that_differ_in_side_make_no_label():
+    image, find = looks((POINTS, True, 0.9, (0, 0)))
+    stubborn = [FoundHand(POINTS * (-1, 1) + (119, 0), True, 0.9)]
+    (hand,) = label_hands(image, lambda seen: find(seen) if not seen[0, 0, 0] else stubborn, 0.8)
+    assert hand.keypoints is None
+
+
+def test_mediapipe_sides_are_swapped_and_pixels_are_centred():
+    landmarks = SimpleNamespace(landmark=[SimpleNamespace(x=0.5, y=0.25)] * 21)
+    side = SimpleNamespace(classification=[SimpleNamespace(label="Left", score=0.9)])
+    result = SimpleNamespace(multi_hand_landmarks=[landmarks], multi_handedness=[side])
+    (hand,) = hands_of_result(result, 200, 100)
+    assert hand.is_right
+    np.testing.assert_allclose(hand.keypoints[0], [99.5, 24.5])
+    nothing = SimpleNamespace(multi_hand_landmarks=None, multi_handedness=None)
+    assert hands_of_result(nothing, 200, 100) == []
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A folder with a labelled image, one with a doubtful hand, one without hands."""
+    box = np.array([10, 10, 90, 90], np.float32)
+    good = LabelledHand(POINTS, box, False, 0.9)
+    doubtful = LabelledHand(None, box, True, 0.4)
+    names = {"sub/a.png": [good], "b.png": [good, doubtful], "c.png": []}
+    (tmp_path / "sub").mkdir()
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), IMAGE)
+    images = [LabelledImage(name, 120, 100, hands) for name, hands in names.items()]
+    write_hand_labels(tmp_path / "hands.json", images, "a test")
+    return tmp_path
+
+
+def test_labels_are_read_back_as_a_set(labelled, caplog):
+    assert find_sets(labelled) == [labelled]
+    (photograph,) = read_photographs(labelled)
+    assert photograph.name == "sub/a.png"
+    np.testing.assert_allclose(photograph.keypoints[0], POINTS, atol=0.01)
+    assert photograph.is_right.tolist() == [False]
+    assert photograph.read().image.shape == (100, 120, 3)
+    assert "2 without a usable label for every hand" in caplog.text
+
+
+def test_the_file_is_in_cocos_format(labelled):
+    content = json.loads((labelled / "hands.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["sub/a.png", "b.png", "c.png"]
+    assert content["categories"][0]["keypoints"] == list(KEYPOINT_NAMES)
+    first, _, doubtful = content["annotations"]
+    assert first["num_keypoints"] == 21 and len(first["keypoints"]) == 63
+    assert first["bbox"] == [10, 10, 80, 80] and first["area"] == 6400
+    assert doubtful["num_keypoints"] == 0 and not any(doubtful["keypoints"])
+
+
+@pytest.mark.parametrize("keypoints", [[], [1.0] * 60, [1.0, 2.0, 0.0] * 21])
+def test_empty_labels_and_wrong_keypoint_counts_are_no_labels(labelled, keypoints):
+    file = labelled / "hands.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["keypoints"] = keypoints
+    file.write_text(json.dumps(content))
+    with pytest.raises(HandmeshError, match="No usable photograph"):
+        read_photographs(labelled)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"images": []}', '{"images": [{}], "annotations": []}']
+)
+def test_files_cut_short_are_named(tmp_path, text):
+    (tmp_path / "hands.json").write_text(text)
+    with pytest.raises(HandmeshError, match="hands.json is no complete list"):
+        read_hand_labels(tmp_path / "hands.json")
+
+
+def test_labels_that_are_no_object_are_named(tmp_path):
+    (tmp_path / "labels.json").write_text("[]")
+    with pytest.raises(HandmeshError, match="maps images to hands"):
+        read_photographs(tmp_path)
