@@ -22,9 +22,10 @@ from handmesh_ros.hand.conventions import (
     operator_frame,
 )
 from handmesh_ros.hand.hands import Hands
+from handmesh_ros.hand.rotations import matrices, quaternions
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
-from handmesh_ros.ros.geometry import matrices, quaternions, wrist_covariance
+from handmesh_ros.ros.geometry import wrist_covariance
 
 SHAPE_COUNT = 10
 

@@ -10,8 +10,8 @@ pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `m
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
+from handmesh_ros.hand.rotations import matrices
 from handmesh_ros.msg import HandMesh, HandMeshArray
-from handmesh_ros.ros.geometry import matrices
 from handmesh_ros.ros.messages import (
     hands_to_message,
     image_message,
