@@ -42,7 +42,10 @@ def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.nda
     if not len(tracks) or not len(seen):
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     cost = costs(tracks, seen, gap_s)
-    rows, columns = linear_sum_assignment(cost)
+    # The logarithm of the spread completes a Gaussian's likelihood: without it a hand that is
+    # unseen, and may be anywhere, would take the measurements of those that are seen.
+    spread = _sigma(POSITION, gap_s) ** 2 * _sigma(DEPTH, gap_s)
+    rows, columns = linear_sum_assignment(cost + 2.0 * np.log(spread))
     possible = cost[rows, columns] <= WORST_COST
     return rows[possible], columns[possible]
 

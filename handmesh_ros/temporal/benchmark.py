@@ -80,13 +80,13 @@ def scenes() -> dict[str, tuple[list[Actor], float]]:
         for index in range(6)
     ]
     return {
-        "crossing, left and right": (crossing(right=False), 20.0),
-        "crossing, two right hands": (crossing(right=True), 20.0),
-        "touching": (touching, 20.0),
-        "leaving and returning": (leaving, 24.0),
-        "occluded for 0.5 s": (occluded, 20.0),
+        "crossing, left and right": (crossing(right=False), 12.0),
+        "crossing, two right hands": (crossing(right=True), 12.0),
+        "touching": (touching, 12.0),
+        "leaving and returning": (leaving, 16.0),
+        "occluded for 0.5 s": (occluded, 12.0),
         "fast (2.5 m/s)": (fast, 10.0),
-        "six hands": (crowd, 20.0),
+        "six hands": (crowd, 12.0),
     }
 
 
@@ -154,8 +154,8 @@ def lag_ms(filters: Filters, speed_m_s: float) -> float:
     """
     reach = 0.2
     path = swing((0.0, 0.0, 0.6), (reach, 0.0, 0.0), 2 * np.pi * reach / speed_m_s)
-    wrists, stamps = _wrists(path, filters, Noise(*[0.0] * 7), 10.0)
-    late = np.arange(0.0, 0.2, 1e-3)
+    wrists, stamps = _wrists(path, filters, Noise(*[0.0] * 7), 5.0)
+    late = np.arange(0.0, 0.15, 1e-3)
     found = wrists[30:, 0]
     errors = [
         np.abs(found - [path(stamp - shift)[0] for stamp in stamps[30:]]).mean() for shift in late
@@ -176,7 +176,7 @@ def _wrists(
 
 def step_ms(repeats: int = 300) -> tuple[float, float]:
     """Return median and 99th percentile of one call for six hands, milliseconds."""
-    frames = list(Stage(seed=1).play(scenes()["six hands"][0], 2.0))
+    frames = list(Stage(seed=1, with_mesh=True).play(scenes()["six hands"][0], 1.0))
     tracker, times = Tracker(), []
     for number in range(repeats):
         found = frames[number % len(frames)].found
