@@ -17,7 +17,7 @@ from handmesh_ros.hand.rotations import (
     rotation_vectors,
 )
 
-RATE_CUTOFF_HZ = 3.0
+RATE_CUTOFF_HZ = 2.0
 """Cut-off of the low-pass on the speed itself."""
 
 MIN_STEP_S = 1e-3

@@ -62,6 +62,21 @@ class TrackedHands:
             measurement=np.arange(count),
         )
 
+    def measured(self, hands: Hands) -> TrackedHands:
+        """Return the hands as they were found, unsmoothed, with their ids.
+
+        Args:
+            hands: those given to the tracker.
+        """
+        rows = np.flatnonzero(self.measurement >= 0)
+        return TrackedHands(
+            hands=hands[self.measurement[rows]],
+            track_id=self.track_id[rows],
+            state=self.state[rows],
+            age_s=self.age_s[rows],
+            measurement=self.measurement[rows],
+        )
+
     def __len__(self) -> int:
         return len(self.track_id)
 

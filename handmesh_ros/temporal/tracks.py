@@ -37,11 +37,11 @@ class Filters:
         image: 2D keypoints and box; speed in box diagonals per second.
     """
 
-    position: Smoothing = Smoothing(1.5, 12.0)
-    depth: Smoothing = Smoothing(0.8, 8.0)
-    rotation: Smoothing = Smoothing(1.5, 1.5)
-    fingers: Smoothing = Smoothing(1.5, 0.8)
-    image: Smoothing = Smoothing(1.5, 8.0)
+    position: Smoothing = Smoothing(1.0, 25.0)
+    depth: Smoothing = Smoothing(0.6, 5.0)
+    rotation: Smoothing = Smoothing(1.0, 1.5)
+    fingers: Smoothing = Smoothing(1.0, 0.8)
+    image: Smoothing = Smoothing(1.0, 10.0)
 
     @classmethod
     def off(cls) -> Filters:
