@@ -31,6 +31,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.msg import HandMeshArray, HandTopology, LatencyBreakdown
 from handmesh_ros.ros.camera_info import CameraInfos
+from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
 from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
 from handmesh_ros.ros.markers import check_layout
@@ -90,6 +91,7 @@ class DetectorNode(LifecycleNode):
         self._statistics = Statistics()
         self._throttle = Throttle(COMPLAINT_PERIOD_S)
         self._camera_infos = CameraInfos()
+        self._depth = DepthScaling(self._warn)
         self._tracking = HandTracking(self._warn)
         self._detector: HandDetector | None = None
         self._worker: NewestItemWorker[ImageMessage] | None = None
@@ -236,8 +238,11 @@ class DetectorNode(LifecycleNode):
         wanted, subscribed = not self.parameters.lazy or self._is_wanted(), topic in self._inputs()
         if wanted and not subscribed:
             self._subscribe(topic, CompressedImage if is_compressed else Image, self._receive)
+            if self.parameters.use_depth:
+                self._subscribe("depth", Image, self._depth.receive)
         elif subscribed and not wanted:
-            self._unsubscribe(topic)
+            for name in self._inputs():
+                self._unsubscribe(name)
             self._tracking.pause()
 
     def _inputs(self) -> list[str]:
@@ -253,11 +258,12 @@ class DetectorNode(LifecycleNode):
         parameters = self.parameters
         detection = self._detector(message, parameters)
         start = time.perf_counter()
+        hands = self._depth(detection, parameters)
         tracked = self._tracking(
-            detection.hands,
+            hands,
             detection.header,
             parameters,
-            age_ms=self._age_ms(detection.header),
+            now_s=1e-9 * self.get_clock().now().nanoseconds,
         )
         result = self._message(tracked, detection, parameters)
         publish_ms = 1e3 * (time.perf_counter() - start)
@@ -271,7 +277,7 @@ class DetectorNode(LifecycleNode):
         )
         self._hands.publish(result)
         if self._hands_raw.get_subscription_count():
-            raw = self._message(tracked.measured(detection.hands), detection, parameters)
+            raw = self._message(tracked.measured(hands), detection, parameters)
             raw.latency = result.latency
             self._hands_raw.publish(raw)
         self._pictures.publish(detection, tracked, parameters)

@@ -101,6 +101,17 @@ class Parameters:
     max_hands: int = _parameter(
         0, "publish at most this many hands, best first; 0 publishes all", range=(0, 100)
     )
+    use_depth: bool = _parameter(
+        False,
+        "subscribe to `depth`, aligned with the image, and take the hands' size from it",
+        read_only=True,
+    )
+    depth_slop_s: float = _parameter(
+        0.02,
+        "a depth image belongs to an image when their stamps differ by this at most",
+        unit="s",
+        range=(0.0, 1.0),
+    )
     track: bool = _parameter(
         True, "follow hands from image to image: ids, states, smoothing; false gives each image's"
     )

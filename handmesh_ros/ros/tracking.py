@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 from std_msgs.msg import Header
@@ -33,7 +32,7 @@ class HandTracking:
         self._pause.set()
 
     def __call__(
-        self, hands: Hands, header: Header, parameters: Parameters, *, age_ms: float
+        self, hands: Hands, header: Header, parameters: Parameters, *, now_s: float
     ) -> TrackedHands:
         """Return the hands of the next image with identity and state.
 
@@ -41,7 +40,7 @@ class HandTracking:
             hands: as they were found.
             header: of the image.
             parameters: in force.
-            age_ms: of the image; NaN where it has no stamp.
+            now_s: the node's time; that of images without stamps too.
         """
         if self._pause.is_set() or not parameters.track:
             self._pause.clear()
@@ -55,14 +54,14 @@ class HandTracking:
             )
             self._tracker.reset()
         self._frame_id = header.frame_id
-        stamp_s = header.stamp.sec + 1e-9 * header.stamp.nanosec or time.monotonic()
-        ahead_ms = min(max(age_ms, 0.0), parameters.prediction_limit_ms) if age_ms == age_ms else 0
+        stamp_s = header.stamp.sec + 1e-9 * header.stamp.nanosec or now_s
+        ahead_s = min(max(now_s - stamp_s, 0.0), 1e-3 * parameters.prediction_limit_ms)
         return self._tracker(
             hands,
             stamp_s,
             filters=filters_of(parameters),
             lost_after_s=parameters.lost_after_s,
-            ahead_s=1e-3 * ahead_ms,
+            ahead_s=ahead_s,
         )
 
 

@@ -16,7 +16,7 @@ radians; the RMS difference of the joints in the wrist's frame in hand lengths."
 SIZE = 0.1
 """Standard deviation of the estimated size, relative."""
 
-OTHER_SIDE_POSTURE = 10.0
+OTHER_SIDE_POSTURE = 6.0
 """Poses of a left and a right hand cannot be compared: this cost stands in for the difference."""
 
 GATE = 4.0
@@ -44,7 +44,7 @@ def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.nda
     cost = costs(tracks, seen, gap_s)
     # The logarithm of the spread completes a Gaussian's likelihood: without it a hand that is
     # unseen, and may be anywhere, would take the measurements of those that are seen.
-    spread = _sigma(POSITION, gap_s) ** 2 * _sigma(DEPTH, gap_s)
+    spread = _sigma(POSITION, gap_s) ** 2 * _sigma(DEPTH, gap_s) * _sigma(ROTATION, gap_s) ** 3
     rows, columns = linear_sum_assignment(cost + 2.0 * np.log(spread))
     possible = cost[rows, columns] <= WORST_COST
     return rows[possible], columns[possible]
@@ -75,7 +75,7 @@ def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:
     comparable = is_right == seen.is_right
     size = np.log(length / seen.length) / SIZE
     side = np.logaddexp(0.0, np.where(is_right, -1.0, 1.0) * seen.side_odds)
-    total = position**2 + depth**2 + size**2 + 2.0 * side
+    total = position**2 + depth**2 + size**2 + side
     total += np.where(comparable, posture, OTHER_SIDE_POSTURE)
     return np.where((position > GATE) | (depth > GATE), _NEVER, total)
 

@@ -13,12 +13,14 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from handmesh_ros.errors import HandmeshError
@@ -144,6 +146,40 @@ def test_raw_hands_have_the_ids_of_the_smoothed_ones(make_rig, image):
     count = len(raw)
     rig.send_until(lambda: len(raw) > count + 5, "image", dark(stamped(image, 0.1)))
     assert not raw[-1].hands, "a hand that is not seen has no raw pose"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"width": 32}, "aligned"),
+        ({"encoding": "rgb8"}, "'rgb8'"),
+        ({"data": array.array("B", bytes(2 * 64 * 48))}, "no measurement at all"),
+        ({"header": Header(frame_id="other")}, "'other'"),
+        ({"header": Header(stamp=Time(sec=5), frame_id="camera")}, "s from the colour image"),
+    ],
+)
+def test_bad_depth_is_named_and_good_depth_scales(make_rig, image, camera_info, changes, words):
+    rig = make_rig(use_depth=True)
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send("camera_info", camera_info)
+    rig.send_until(lambda: hands and hands[-1].calibrated, "image", image)
+    metres = np.full((48, 64), 0.9, np.float32)
+    depth = Image(
+        header=image.header, height=48, width=64, encoding="32FC1", step=4 * 64,
+        data=array.array("B", metres.tobytes()),
+    )  # fmt: skip
+    bad = copy.deepcopy(depth)
+    for name, value in changes.items():
+        setattr(bad, name, value)
+    if "encoding" not in changes and "width" not in changes and "header" not in changes:
+        bad.encoding, bad.step = "16UC1", 2 * 64
+    rig.send("depth", bad)
+    rig.send_until(lambda: any(words in log for log in rig.logs), "image", image)
+    rig.node._depth._queue._by_stamp.clear()
+    rig.send("depth", depth)
+    rig.send_until(
+        lambda: {hand.scale_source for hand in hands[-1].hands} == {HandMesh.DEPTH}, "image", image
+    )
 
 
 def test_without_tracking_hands_have_no_ids(make_rig, image):
