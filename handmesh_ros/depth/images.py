@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Any
 
@@ -55,16 +56,20 @@ def depth_to_metres(message: Any, image_size: tuple[int, int]) -> np.ndarray:
 
 
 class DepthQueue:
-    """The latest depth images, found by stamp; never more than a few."""
+    """The latest depth images, found by stamp; never more than a few. Safe between threads."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._by_stamp: OrderedDict[int, Any] = OrderedDict()
 
     def put(self, message: Any) -> None:
         """Remember a message; the one that came first is forgotten when there are too many."""
-        self._by_stamp[_nanoseconds(message.header.stamp)] = message
-        while len(self._by_stamp) > QUEUE_LENGTH:
-            self._by_stamp.popitem(last=False)
+        stamp = _nanoseconds(message.header.stamp)
+        with self._lock:
+            self._by_stamp.pop(stamp, None)
+            self._by_stamp[stamp] = message
+            while len(self._by_stamp) > QUEUE_LENGTH:
+                self._by_stamp.popitem(last=False)
 
     def find(self, header: Any, slop_s: float) -> Any:
         """Return the depth image nearest in time to a colour image.
@@ -77,7 +82,8 @@ class DepthQueue:
             HandmeshError: none came, none is near enough, or it is of another frame.
         """
         wanted = _nanoseconds(header.stamp)
-        candidates = list(self._by_stamp.items())
+        with self._lock:
+            candidates = list(self._by_stamp.items())
         if not candidates:
             raise HandmeshError(
                 "No depth image has come, so hands keep their assumed size: publish the topic "

@@ -6,6 +6,7 @@ import array
 import math
 
 import numpy as np
+from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -83,7 +84,8 @@ def hands_to_message(
         pose.position.x, pose.position.y, pose.position.z = wrist.tolist()
         orientation = pose.orientation
         orientation.x, orientation.y, orientation.z, orientation.w = frames[index].tolist()
-        hand.wrist.covariance = wrist_covariance(wrist, float(intrinsics[0])).ravel()
+        covariance = wrist_covariance(wrist, float(intrinsics[0]), hand.scale_source, hand.age_s)
+        hand.wrist.covariance = covariance.ravel()
         message.hands.append(hand)
     return message
 
@@ -97,6 +99,15 @@ def joint_weights(hands: Hands, image_size: tuple[int, int]) -> np.ndarray:
     """
     seen = np.where(is_unobstructed(hands.joints), 1.0, HIDDEN_JOINT_WEIGHT)
     return (seen * is_inside(hands.keypoints_2d, image_size)).astype(np.float32)
+
+
+def wrists_message(message: HandMeshArray) -> PoseArray:
+    """Return the wrists of the hands that are not lost, in their order.
+
+    The x axis of each pose points out of the palm, z from the wrist along the hand.
+    """
+    alive = [hand for hand in message.hands if hand.state != HandMesh.LOST]
+    return PoseArray(header=message.header, poses=[hand.wrist.pose for hand in alive])
 
 
 def message_to_hands(message: HandMeshArray) -> Hands:

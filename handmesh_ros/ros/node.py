@@ -15,6 +15,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
@@ -35,7 +36,7 @@ from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
 from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
 from handmesh_ros.ros.markers import check_layout
-from handmesh_ros.ros.messages import hands_to_message, topology_message
+from handmesh_ros.ros.messages import hands_to_message, topology_message, wrists_message
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameter_server import ParameterServer
 from handmesh_ros.ros.parameters import Parameters
@@ -175,12 +176,13 @@ class DetectorNode(LifecycleNode):
         create = self.create_lifecycle_publisher
         self._hands = create(HandMeshArray, "hands", RESULT_QOS)
         self._hands_raw = create(HandMeshArray, "hands_raw", RESULT_QOS)
+        self._wrists = create(PoseArray, "wrists", RESULT_QOS)
         self._topology = create(HandTopology, "topology", LATCHED_QOS)
         self._markers = create(MarkerArray, "markers", RESULT_QOS)
         self._overlay = create(Image, "overlay", RESULT_QOS)
         self._diagnostics = create(DiagnosticArray, "/diagnostics", RESULT_QOS)
         self._publishers_made = [
-            *(self._hands, self._hands_raw, self._topology),
+            *(self._hands, self._hands_raw, self._wrists, self._topology),
             *(self._markers, self._overlay, self._diagnostics),
         ]
 
@@ -228,7 +230,7 @@ class DetectorNode(LifecycleNode):
 
     def _is_wanted(self) -> bool:
         """Return whether somebody subscribes to a result."""
-        results = (self._hands, self._hands_raw, self._markers, self._overlay)
+        results = (self._hands, self._hands_raw, self._wrists, self._markers, self._overlay)
         return any(publisher.get_subscription_count() for publisher in results)
 
     def _follow_demand(self) -> None:
@@ -276,6 +278,8 @@ class DetectorNode(LifecycleNode):
             age_ms=age_ms,
         )
         self._hands.publish(result)
+        if self._wrists.get_subscription_count():
+            self._wrists.publish(wrists_message(result))
         if self._hands_raw.get_subscription_count():
             raw = self._message(tracked.measured(hands), detection, parameters)
             raw.latency = result.latency

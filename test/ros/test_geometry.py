@@ -15,3 +15,11 @@ def test_the_covariance_is_largest_along_the_viewing_ray():
 
 def test_a_wrist_at_the_camera_has_a_finite_covariance():
     assert np.isfinite(wrist_covariance(np.zeros(3), 600.0)).all()
+
+
+def test_a_better_source_of_scale_and_a_fresh_view_are_surer():
+    position = np.array([0.1, 0.0, 0.6])
+    along = [wrist_covariance(position, 600.0, source)[2, 2] for source in (0, 1, 2)]
+    assert along[0] > along[1] > along[2] > 0
+    seen, unseen = (wrist_covariance(position, 600.0, 2, age_s) for age_s in (0.0, 0.4))
+    assert np.linalg.eigvalsh(unseen[:3, :3] - seen[:3, :3]).min() > 0.1**2

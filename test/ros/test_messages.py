@@ -17,6 +17,7 @@ from handmesh_ros.ros.messages import (
     image_message,
     message_to_hands,
     topology_message,
+    wrists_message,
 )
 from handmesh_ros.temporal.tracker import TrackedHands
 
@@ -74,6 +75,14 @@ def test_joints_outside_the_image_are_not_trusted(two_hands):
     assert right.joint_scores[HandMesh.INDEX_TIP] == 0.0
     trusted = np.delete(np.array(right.joint_scores), HandMesh.INDEX_TIP)
     assert set(np.round(trusted, 4)) <= {np.float32(0.9), np.float32(0.45)}
+
+
+def test_wrists_are_those_of_the_hands_that_are_not_lost(two_hands):
+    message = sent_and_received(two_hands)
+    message.hands[0].state = HandMesh.LOST
+    wrists = wrists_message(message)
+    assert wrists.header == message.header
+    assert list(wrists.poses) == [message.hands[1].wrist.pose]
 
 
 def test_boxes_are_clipped_to_the_image(two_hands):
