@@ -6,6 +6,7 @@ import array
 import math
 
 import numpy as np
+from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -22,15 +23,21 @@ from handmesh_ros.hand.conventions import (
     operator_frame,
 )
 from handmesh_ros.hand.hands import Hands
+from handmesh_ros.hand.rotations import matrices, quaternions
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.hand.visibility import is_inside, is_unobstructed
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
-from handmesh_ros.ros.geometry import matrices, quaternions, wrist_covariance
+from handmesh_ros.ros.geometry import wrist_covariance
+from handmesh_ros.temporal.tracker import TrackedHands
 
 SHAPE_COUNT = 10
 
+HIDDEN_JOINT_WEIGHT = 0.5
+"""Trust in a joint that a hand hides: its place follows from the rest of the hand only."""
+
 
 def hands_to_message(
-    hands: Hands,
+    tracked: TrackedHands,
     header: Header,
     *,
     image_size: tuple[int, int],
@@ -40,28 +47,32 @@ def hands_to_message(
     """Return the message; `latency`, `model_id` and `calibrated` are left to the caller.
 
     Args:
-        hands: of one image.
+        tracked: hands of one image; those of no tracker as `TrackedHands.untracked`.
         header: the image's header; goes in untouched.
         image_size: (height, width) of the image, pixels.
         intrinsics: (4,) fx, fy, cx, cy, pixels.
         publish_mesh: fill vertices and vertex colours.
     """
     message = HandMeshArray(header=header, intrinsics=np.asarray(intrinsics, np.float64))
+    hands = tracked.hands
     rotations = quaternions(hands.rotations).astype(np.float32).reshape(len(hands), 64)
     frames = quaternions(operator_frame(hands.joints, hands.handedness == RIGHT))
     pinch = np.linalg.norm(hands.joints[:, THUMB_TIP] - hands.joints[:, INDEX_TIP], axis=-1)
     colors = np.rint(np.clip(hands.colors, 0.0, 1.0) * 255.0).astype(np.uint8)
+    joint_scores = hands.score[:, None] * joint_weights(hands, image_size)
     for index in range(len(hands)):
         hand = HandMesh(
+            track_id=int(tracked.track_id[index]),
             handedness=int(hands.handedness[index]),
             handedness_score=float(hands.handedness_score[index]),
             score=float(hands.score[index]),
-            state=HandMesh.TRACKED,
+            state=int(tracked.state[index]),
+            age_s=float(tracked.age_s[index]),
             scale_source=int(hands.scale_source[index]),
             box=region_of_interest(hands.box[index], image_size),
             keypoints_2d=_flat(hands.keypoints_2d[index]),
             joints=_flat(hands.joints[index]),
-            joint_scores=np.full(len(KEYPOINT_NAMES), hands.score[index], np.float32),
+            joint_scores=joint_scores[index],
             joint_rotations=rotations[index],
             shape=_shape(hands.shape[index]),
             pinch_aperture=float(pinch[index]),
@@ -73,9 +84,30 @@ def hands_to_message(
         pose.position.x, pose.position.y, pose.position.z = wrist.tolist()
         orientation = pose.orientation
         orientation.x, orientation.y, orientation.z, orientation.w = frames[index].tolist()
-        hand.wrist.covariance = wrist_covariance(wrist, float(intrinsics[0])).ravel()
+        covariance = wrist_covariance(wrist, float(intrinsics[0]), hand.scale_source, hand.age_s)
+        hand.wrist.covariance = covariance.ravel()
         message.hands.append(hand)
     return message
+
+
+def joint_weights(hands: Hands, image_size: tuple[int, int]) -> np.ndarray:
+    """Return (N, 21) float32 trust in each joint: 0 outside the image, half behind a hand.
+
+    Args:
+        hands: of one image.
+        image_size: (height, width), pixels.
+    """
+    seen = np.where(is_unobstructed(hands.joints), 1.0, HIDDEN_JOINT_WEIGHT)
+    return (seen * is_inside(hands.keypoints_2d, image_size)).astype(np.float32)
+
+
+def wrists_message(message: HandMeshArray) -> PoseArray:
+    """Return the wrists of the hands that are not lost, in their order.
+
+    The x axis of each pose points out of the palm, z from the wrist along the hand.
+    """
+    alive = [hand for hand in message.hands if hand.state != HandMesh.LOST]
+    return PoseArray(header=message.header, poses=[hand.wrist.pose for hand in alive])
 
 
 def message_to_hands(message: HandMeshArray) -> Hands:

@@ -15,6 +15,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
@@ -31,16 +32,19 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.msg import HandMeshArray, HandTopology, LatencyBreakdown
 from handmesh_ros.ros.camera_info import CameraInfos
+from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
 from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
-from handmesh_ros.ros.markers import MarkerBuilder
-from handmesh_ros.ros.messages import hands_to_message, image_message, topology_message
-from handmesh_ros.ros.pacing import RateCap, Throttle
+from handmesh_ros.ros.markers import check_layout
+from handmesh_ros.ros.messages import hands_to_message, topology_message, wrists_message
+from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameter_server import ParameterServer
 from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.pictures import Pictures
+from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
 from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.view.draw import draw_hands
+from handmesh_ros.temporal.tracker import TrackedHands
 
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -88,11 +92,12 @@ class DetectorNode(LifecycleNode):
         self._statistics = Statistics()
         self._throttle = Throttle(COMPLAINT_PERIOD_S)
         self._camera_infos = CameraInfos()
+        self._depth = DepthScaling(self._warn)
+        self._tracking = HandTracking(self._warn)
         self._detector: HandDetector | None = None
         self._worker: NewestItemWorker[ImageMessage] | None = None
         self._subscriptions_made: dict[str, Subscription] = {}
         self._timers_made: list[Timer] = []
-        self._last_header: Header | None = None
 
     @property
     def parameters(self) -> Parameters:
@@ -159,7 +164,7 @@ class DetectorNode(LifecycleNode):
         estimator = self._load(self.parameters)
         try:
             template = HandTemplate.bundled()
-            self._marker_builder = MarkerBuilder(template)
+            check_layout()
             self._detector = HandDetector(estimator, template, self._camera_infos, warn)
         except HandmeshError:
             estimator.close()
@@ -170,12 +175,15 @@ class DetectorNode(LifecycleNode):
     def _create_publishers(self) -> None:
         create = self.create_lifecycle_publisher
         self._hands = create(HandMeshArray, "hands", RESULT_QOS)
+        self._hands_raw = create(HandMeshArray, "hands_raw", RESULT_QOS)
+        self._wrists = create(PoseArray, "wrists", RESULT_QOS)
         self._topology = create(HandTopology, "topology", LATCHED_QOS)
         self._markers = create(MarkerArray, "markers", RESULT_QOS)
         self._overlay = create(Image, "overlay", RESULT_QOS)
         self._diagnostics = create(DiagnosticArray, "/diagnostics", RESULT_QOS)
         self._publishers_made = [
-            *(self._hands, self._topology, self._markers, self._overlay, self._diagnostics)
+            *(self._hands, self._hands_raw, self._wrists, self._topology),
+            *(self._markers, self._overlay, self._diagnostics),
         ]
 
     def _destroy_publishers(self) -> None:
@@ -188,7 +196,7 @@ class DetectorNode(LifecycleNode):
         self._topology.publish(
             topology_message(self._detector.template, self._detector.estimator.model_id)
         )
-        self._marker_cap, self._overlay_cap = RateCap(), RateCap()
+        self._pictures = Pictures(self._detector.template, self._markers, self._overlay)
         self._worker = NewestItemWorker(self._process, self._complain)
         self._subscribe("camera_info", CameraInfo, self._camera_infos.update)
         self._timers_made = [
@@ -206,9 +214,8 @@ class DetectorNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
-            if self._last_header is not None:
-                header = self._last_header
-                self._markers.publish(self._marker_builder.clear(header.stamp, header.frame_id))
+            self._tracking.pause()
+            self._pictures.clear()
         if self._detector is not None:
             self._detector.close()
             self._detector = None
@@ -223,7 +230,7 @@ class DetectorNode(LifecycleNode):
 
     def _is_wanted(self) -> bool:
         """Return whether somebody subscribes to a result."""
-        results = (self._hands, self._markers, self._overlay)
+        results = (self._hands, self._hands_raw, self._wrists, self._markers, self._overlay)
         return any(publisher.get_subscription_count() for publisher in results)
 
     def _follow_demand(self) -> None:
@@ -233,8 +240,12 @@ class DetectorNode(LifecycleNode):
         wanted, subscribed = not self.parameters.lazy or self._is_wanted(), topic in self._inputs()
         if wanted and not subscribed:
             self._subscribe(topic, CompressedImage if is_compressed else Image, self._receive)
+            if self.parameters.use_depth:
+                self._subscribe("depth", Image, self._depth.receive)
         elif subscribed and not wanted:
-            self._unsubscribe(topic)
+            for name in self._inputs():
+                self._unsubscribe(name)
+            self._tracking.pause()
 
     def _inputs(self) -> list[str]:
         return [topic for topic in self._subscriptions_made if topic != "camera_info"]
@@ -249,15 +260,14 @@ class DetectorNode(LifecycleNode):
         parameters = self.parameters
         detection = self._detector(message, parameters)
         start = time.perf_counter()
-        result = hands_to_message(
-            detection.hands,
+        hands = self._depth(detection, parameters)
+        tracked = self._tracking(
+            hands,
             detection.header,
-            image_size=detection.rgb.shape[:2],
-            intrinsics=detection.intrinsics,
-            publish_mesh=parameters.publish_mesh,
+            parameters,
+            now_s=1e-9 * self.get_clock().now().nanoseconds,
         )
-        result.model_id = self._details["model"]
-        result.calibrated = detection.calibrated
+        result = self._message(tracked, detection, parameters)
         publish_ms = 1e3 * (time.perf_counter() - start)
         age_ms = self._age_ms(detection.header)
         result.latency = LatencyBreakdown(
@@ -268,8 +278,13 @@ class DetectorNode(LifecycleNode):
             age_ms=age_ms,
         )
         self._hands.publish(result)
-        self._last_header = detection.header
-        self._publish_pictures(detection, parameters)
+        if self._wrists.get_subscription_count():
+            self._wrists.publish(wrists_message(result))
+        if self._hands_raw.get_subscription_count():
+            raw = self._message(tracked.measured(hands), detection, parameters)
+            raw.latency = result.latency
+            self._hands_raw.publish(raw)
+        self._pictures.publish(detection, tracked, parameters)
         self._statistics.finish(
             FrameRecord(
                 finished_s=time.monotonic(),
@@ -282,37 +297,30 @@ class DetectorNode(LifecycleNode):
             )
         )
 
+    def _message(
+        self, tracked: TrackedHands, detection: Detection, parameters: Parameters
+    ) -> HandMeshArray:
+        """Return the message without its latencies."""
+        message = hands_to_message(
+            tracked,
+            detection.header,
+            image_size=detection.rgb.shape[:2],
+            intrinsics=detection.intrinsics,
+            publish_mesh=parameters.publish_mesh,
+        )
+        message.model_id = self._details["model"]
+        message.calibrated = detection.calibrated
+        return message
+
     def _age_ms(self, header: Header) -> float:
         if header.stamp.sec == 0 and header.stamp.nanosec == 0:
             return float("nan")
         age = self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)
         return 1e-6 * age.nanoseconds
 
-    def _publish_pictures(self, detection: Detection, parameters: Parameters) -> None:
-        """Publish markers and overlay, to whoever looks, not more often than the caps say."""
-        now_s, header = time.monotonic(), detection.header
-        if self._markers.get_subscription_count() and self._marker_cap.is_due(
-            now_s, parameters.marker_rate_hz
-        ):
-            markers = self._marker_builder.build(
-                detection.hands,
-                header.stamp,
-                header.frame_id,
-                lifetime_s=parameters.marker_lifetime_s,
-                mesh_color=parameters.mesh_color,
-            )
-            self._markers.publish(markers)
-        if self._overlay.get_subscription_count() and self._overlay_cap.is_due(
-            now_s, parameters.overlay_rate_hz
-        ):
-            assert self._detector is not None
-            drawn = draw_hands(
-                detection.rgb,
-                detection.hands,
-                faces=self._detector.template.closed_faces,
-                intrinsics=detection.intrinsics,
-            )
-            self._overlay.publish(image_message(drawn, header))
+    def _warn(self, text: str) -> None:
+        if self._throttle.allows(text, time.monotonic()):
+            self.get_logger().warning(text)
 
     def _complain(self, error: Exception) -> None:
         """Say what is wrong with an image; the next one may be good."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.temporal.tracks import Filters
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,18 @@ class Setting:
 def _parameter(default: Any, description: str, **details: Any) -> Any:
     setting = Setting(description=description, **details)
     return dataclasses.field(default=default, metadata={"setting": setting})
+
+
+def _cutoff(group: str, what: str) -> Any:
+    description = f"cut-off of the smoothing of {what} at rest; lower stands stiller"
+    default = getattr(Filters(), group).cutoff_hz
+    return _parameter(default, description, unit="Hz", range=(0.01, 1000.0))
+
+
+def _beta(group: str, unit: str) -> Any:
+    description = "by how much that cut-off rises with speed; higher lags less"
+    default = getattr(Filters(), group).beta
+    return _parameter(default, description, unit=unit, range=(0.0, 1000.0))
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,43 @@ class Parameters:
     max_hands: int = _parameter(
         0, "publish at most this many hands, best first; 0 publishes all", range=(0, 100)
     )
+    use_depth: bool = _parameter(
+        False,
+        "subscribe to `depth`, aligned with the image, and take the hands' size from it",
+        read_only=True,
+    )
+    depth_slop_s: float = _parameter(
+        0.02,
+        "a depth image belongs to an image when their stamps differ by this at most",
+        unit="s",
+        range=(0.0, 1.0),
+    )
+    track: bool = _parameter(
+        True, "follow hands from image to image: ids, states, smoothing; false gives each image's"
+    )
+    lost_after_s: float = _parameter(
+        0.7,
+        "a hand that is not seen is predicted for so long; then it is lost and its id ends",
+        unit="s",
+        range=(0.0, 10.0),
+    )
+    prediction_limit_ms: float = _parameter(
+        0.0,
+        "carry poses on from the image's stamp to now, by this much at most; 0 does not",
+        unit="ms",
+        range=(0.0, 300.0),
+    )
+    smooth: bool = _parameter(True, "smooth the hands that are followed (One Euro filters)")
+    position_cutoff_hz: float = _cutoff("position", "the position across the viewing ray")
+    position_beta: float = _beta("position", "Hz per m/s")
+    depth_cutoff_hz: float = _cutoff("depth", "the distance")
+    depth_beta: float = _beta("depth", "Hz per m/s")
+    rotation_cutoff_hz: float = _cutoff("rotation", "the wrist's orientation")
+    rotation_beta: float = _beta("rotation", "Hz per rad/s")
+    fingers_cutoff_hz: float = _cutoff("fingers", "the fingers' pose")
+    fingers_beta: float = _beta("fingers", "Hz per rad/s")
+    image_cutoff_hz: float = _cutoff("image", "2D keypoints and box")
+    image_beta: float = _beta("image", "Hz per box diagonal/s")
     publish_mesh: bool = _parameter(True, "fill vertices and vertex_colors of the hands")
     mesh_color: str = _parameter(
         "skin",

@@ -10,14 +10,16 @@ pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `m
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
+from handmesh_ros.hand.rotations import matrices
 from handmesh_ros.msg import HandMesh, HandMeshArray
-from handmesh_ros.ros.geometry import matrices
 from handmesh_ros.ros.messages import (
     hands_to_message,
     image_message,
     message_to_hands,
     topology_message,
+    wrists_message,
 )
+from handmesh_ros.temporal.tracker import TrackedHands
 
 pytestmark = pytest.mark.ros
 
@@ -28,7 +30,7 @@ def sent_and_received(hands: Hands, **options) -> HandMeshArray:
     header = Header(frame_id="camera")
     header.stamp.sec = 12
     options = {"image_size": (48, 64), "intrinsics": INTRINSICS, **options}
-    message = hands_to_message(hands, header, **options)
+    message = hands_to_message(TrackedHands.untracked(hands), header, **options)
     return deserialize_message(serialize_message(message), HandMeshArray)
 
 
@@ -63,6 +65,24 @@ def test_fields_mean_what_the_message_says(two_hands):
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert right.wrist.pose.position.z == pytest.approx(two_hands.joints[0, 0, 2])
     assert right.wrist.covariance[14] > right.wrist.covariance[0] > 0
+
+
+def test_joints_outside_the_image_are_not_trusted(two_hands):
+    keypoints = two_hands.keypoints_2d.copy()
+    keypoints[:] = 20.0
+    keypoints[0, 8] = (-3.0, 20.0)
+    right = sent_and_received(two_hands.replace(keypoints_2d=keypoints)).hands[0]
+    assert right.joint_scores[HandMesh.INDEX_TIP] == 0.0
+    trusted = np.delete(np.array(right.joint_scores), HandMesh.INDEX_TIP)
+    assert set(np.round(trusted, 4)) <= {np.float32(0.9), np.float32(0.45)}
+
+
+def test_wrists_are_those_of_the_hands_that_are_not_lost(two_hands):
+    message = sent_and_received(two_hands)
+    message.hands[0].state = HandMesh.LOST
+    wrists = wrists_message(message)
+    assert wrists.header == message.header
+    assert list(wrists.poses) == [message.hands[1].wrist.pose]
 
 
 def test_boxes_are_clipped_to_the_image(two_hands):

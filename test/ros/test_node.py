@@ -13,16 +13,18 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.msg import HandMeshArray, HandTopology
+from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
 from handmesh_ros.ros.node import DetectorNode, load_estimator
 
 pytestmark = pytest.mark.ros
@@ -67,6 +69,121 @@ def test_compressed_images(make_rig, image, ending):
     message = CompressedImage(header=image.header, format="x", data=array.array("B", encoded))
     rig.send_until(lambda: hands, "image/compressed", message)
     assert len(hands[-1].hands) == 2
+
+
+def stamped(image, seconds: float):
+    """A copy of the image taken at that time, of a clock that starts at 100 s."""
+    copied = copy.deepcopy(image)
+    nanoseconds = round(1e9 * (100.0 + seconds))
+    copied.header.stamp.sec, copied.header.stamp.nanosec = divmod(nanoseconds, 10**9)
+    return copied
+
+
+def dark(image):
+    """The image without hands."""
+    image.data = array.array("B", bytes(len(image.data)))
+    return image
+
+
+def answers(rig, hands, image) -> HandMeshArray:
+    """What the detector says to this image."""
+
+    def said() -> list:
+        return [message for message in hands if message.header.stamp == image.header.stamp]
+
+    rig.send_until(said, "image", image)
+    return said()[0]
+
+
+def test_hands_keep_their_ids_and_are_lost_once(make_rig, image):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    for number in range(3):
+        message = answers(rig, hands, stamped(image, 0.1 * number))
+        assert [hand.state for hand in message.hands] == [HandMesh.TRACKED] * 2
+    ids = [hand.track_id for hand in message.hands]
+    assert sorted(ids) == [1, 2]
+    predicted = answers(rig, hands, dark(stamped(image, 0.4)))
+    assert sorted(hand.track_id for hand in predicted.hands) == [1, 2]
+    assert {hand.state for hand in predicted.hands} == {HandMesh.PREDICTED}
+    assert predicted.hands[0].age_s == pytest.approx(0.2, abs=1e-3)
+    count = len(hands)
+    rig.send("image", dark(stamped(image, 1.2)))
+    rig.wait_for(lambda: len(hands) > count)
+    rig.send_until(
+        lambda: hands[-1].header.stamp.nanosec == 3e8, "image", dark(stamped(image, 1.3))
+    )
+    lost = [hand.state for message in hands[count:] for hand in message.hands]
+    assert lost == [HandMesh.LOST] * 2
+
+
+def test_a_bag_that_starts_again_is_said_once(make_rig, image):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    for seconds in (50.0, 50.1):
+        answers(rig, hands, stamped(image, seconds))
+    message = answers(rig, hands, stamped(image, 0.0))
+    rig.wait_for(lambda: any("jumped back" in log for log in rig.logs))
+    tracked = [hand.track_id for hand in message.hands if hand.state == HandMesh.TRACKED]
+    assert sorted(tracked) == [3, 4]
+
+
+def test_two_cameras_on_one_topic_are_named(make_rig, image):
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    answers(rig, hands, stamped(image, 0.0))
+    other = stamped(image, 0.1)
+    other.header.frame_id = "other"
+    answers(rig, hands, other)
+    rig.wait_for(lambda: any("'camera' and 'other'" in log for log in rig.logs))
+
+
+def test_raw_hands_have_the_ids_of_the_smoothed_ones(make_rig, image):
+    rig = make_rig()
+    hands, raw = rig.listen("hands", HandMeshArray), rig.listen("hands_raw", HandMeshArray)
+    rig.send_until(lambda: hands and raw, "image", image)
+    assert {hand.track_id for hand in raw[0].hands} == {hand.track_id for hand in hands[0].hands}
+    count = len(raw)
+    rig.send_until(lambda: len(raw) > count + 5, "image", dark(stamped(image, 0.1)))
+    assert not raw[-1].hands, "a hand that is not seen has no raw pose"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"width": 32}, "aligned"),
+        ({"encoding": "rgb8"}, "'rgb8'"),
+        ({"data": array.array("B", bytes(4 * 64 * 48))}, "no measurement at all"),
+        ({"header": Header(frame_id="other")}, "'other'"),
+        ({"header": Header(stamp=Time(sec=5), frame_id="camera")}, "s from the colour image"),
+    ],
+)
+def test_bad_depth_is_named_and_good_depth_scales(make_rig, image, camera_info, changes, words):
+    rig = make_rig(use_depth=True)
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send("camera_info", camera_info)
+    rig.send_until(lambda: hands and hands[-1].calibrated, "image", image)
+    metres = np.full((48, 64), 0.9, np.float32)
+    depth = Image(
+        header=image.header, height=48, width=64, encoding="32FC1", step=4 * 64,
+        data=array.array("B", metres.tobytes()),
+    )  # fmt: skip
+    bad = copy.deepcopy(depth)
+    for name, value in changes.items():
+        setattr(bad, name, value)
+    rig.send("depth", bad)
+    rig.send_until(lambda: any(words in log for log in rig.logs), "image", image)
+    rig.send("depth", depth)
+    rig.send_until(
+        lambda: {hand.scale_source for hand in hands[-1].hands} == {HandMesh.DEPTH}, "image", image
+    )
+
+
+def test_without_tracking_hands_have_no_ids(make_rig, image):
+    rig = make_rig(track=False)
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send_until(lambda: hands, "image", image)
+    assert [hand.track_id for hand in hands[0].hands] == [0, 0]
 
 
 def test_padded_rows(make_rig, image):

@@ -1,0 +1,1 @@
+"""The metric scale of hands from a depth image that is aligned with the colour image."""

@@ -1,0 +1,45 @@
+"""The size of a hand, and what follows from correcting it: its distance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handmesh_ros.hand.conventions import MIDDLE_MCP, WRIST
+from handmesh_ros.hand.hands import Hands
+
+LENGTH_CHAIN = (WRIST, MIDDLE_MCP, MIDDLE_MCP + 1, MIDDLE_MCP + 2, MIDDLE_MCP + 3)
+"""Keypoints from the wrist to the middle fingertip."""
+
+
+def hand_length(joints: np.ndarray) -> np.ndarray:
+    """Return the length of hands along the bones from the wrist to the middle fingertip.
+
+    Bending a joint does not change it, so it belongs to the person and not to the pose.
+
+    Args:
+        joints: (..., 21, 3) keypoints, metres.
+
+    Returns:
+        (...) metres.
+    """
+    bones = np.diff(np.asarray(joints)[..., LENGTH_CHAIN, :], axis=-2)
+    return np.sqrt(np.einsum("...bd,...bd->...b", bones, bones)).sum(-1)
+
+
+def rescaled(hands: Hands, factor: np.ndarray, source: np.ndarray) -> Hands:
+    """Return hands of another metric size that look the same in the image.
+
+    Size and distance are scaled together about the camera, so every projection stays where it is.
+
+    Args:
+        hands: of one image.
+        factor: (N,) new size over old size.
+        source: (N,) values of `ScaleSource`.
+    """
+    factor = np.asarray(factor, np.float32)
+    return hands.replace(
+        joints=hands.joints * factor[:, None, None],
+        vertices=hands.vertices * factor[:, None, None],
+        translation=hands.translation * factor[:, None],
+        scale_source=np.asarray(source, np.uint8),
+    )

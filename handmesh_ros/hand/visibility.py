@@ -1,0 +1,51 @@
+"""Which joints the camera can see: inside the image, and not behind a hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handmesh_ros.hand.conventions import SKELETON
+
+SPHERE_M = 0.009
+"""Radius of the spheres, at the joints and at the middles of the bones, that stand for a hand."""
+
+IN_FRONT_M = 0.02
+"""A sphere hides a joint when it is nearer to the camera by more than this."""
+
+_NEAREST_M = 1e-3
+
+
+def is_inside(keypoints_2d: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Return (N, 21) whether keypoints lie in the image.
+
+    Args:
+        keypoints_2d: (N, 21, 2) pixels.
+        image_size: (height, width), pixels.
+    """
+    height, width = image_size
+    x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
+    return (x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5)
+
+
+def is_unobstructed(joints: np.ndarray) -> np.ndarray:
+    """Return (N, 21) whether no part of any of these hands is before a joint.
+
+    Hands are spheres along their bones; those of the joint's own bones lie too near to hide it.
+    Other things in the scene are not known here.
+
+    Args:
+        joints: (N, 21, 3) metres, camera frame, all hands of one image.
+    """
+    count = len(joints)
+    if not count:
+        return np.ones((0, 21), bool)
+    ends = np.array(SKELETON)
+    spheres = np.concatenate([joints, joints[:, ends].mean(2)], axis=1).reshape(-1, 3)
+    points = joints.reshape(-1, 3)
+    distance = np.maximum(np.sqrt(np.einsum("pd,pd->p", points, points)), _NEAREST_M)
+    rays = points / distance[:, None]
+    along = rays @ spheres.T
+    across = np.einsum("sd,sd->s", spheres, spheres) - along**2
+    hidden = (across < SPHERE_M**2) & (along > _NEAREST_M)
+    hidden &= along < distance[:, None] - IN_FRONT_M
+    return ~hidden.any(1).reshape(count, 21)

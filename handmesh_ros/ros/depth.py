@@ -1,0 +1,43 @@
+"""Depth images of the node: received, matched with colour images, turned into metric scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sensor_msgs.msg import Image
+
+from handmesh_ros.depth.images import DepthQueue, depth_to_metres
+from handmesh_ros.depth.scale import measure_scale, with_depth
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.ros.detection import Detection
+from handmesh_ros.ros.parameters import Parameters
+
+
+class DepthScaling:
+    """Gives hands the size that aligned depth images show.
+
+    Args:
+        say: is told in one sentence why depth is not used; hands keep their assumed size then.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._queue = DepthQueue()
+
+    def receive(self, message: Image) -> None:
+        """Remember a depth image."""
+        self._queue.put(message)
+
+    def __call__(self, detection: Detection, parameters: Parameters) -> Hands:
+        """Return the hands of an image, metric where depth tells."""
+        hands = detection.hands
+        if not parameters.use_depth or not len(hands):
+            return hands
+        try:
+            message = self._queue.find(detection.header, parameters.depth_slop_s)
+            depth = depth_to_metres(message, detection.rgb.shape[:2])
+            return with_depth(hands, measure_scale(hands, depth, detection.intrinsics))
+        except HandmeshError as problem:
+            self._say(str(problem))
+            return hands

@@ -1,0 +1,78 @@
+"""The tracker behind the node's parameters; images without stamps and of other frames included."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from std_msgs.msg import Header
+
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.temporal.one_euro import Smoothing
+from handmesh_ros.temporal.tracker import TrackedHands, Tracker
+from handmesh_ros.temporal.tracks import Filters
+
+
+class HandTracking:
+    """Follows the hands of one camera.
+
+    Args:
+        say: is told in one sentence when the clock jumps or the camera changes.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._tracker = Tracker(say)
+        self._frame_id: str | None = None
+        self._pause = threading.Event()
+
+    def pause(self) -> None:
+        """Images stop here: what comes later is no continuation. May be called on any thread."""
+        self._pause.set()
+
+    def __call__(
+        self, hands: Hands, header: Header, parameters: Parameters, *, now_s: float
+    ) -> TrackedHands:
+        """Return the hands of the next image with identity and state.
+
+        Args:
+            hands: as they were found.
+            header: of the image.
+            parameters: in force.
+            now_s: the node's time; that of images without stamps too.
+        """
+        if self._pause.is_set() or not parameters.track:
+            self._pause.clear()
+            self._tracker.reset()
+        if not parameters.track:
+            return TrackedHands.untracked(hands)
+        if self._frame_id not in (None, header.frame_id):
+            self._say(
+                f"Images of the frames {self._frame_id!r} and {header.frame_id!r} come on one "
+                "topic, so all hands are new: give each camera a detector of its own."
+            )
+            self._tracker.reset()
+        self._frame_id = header.frame_id
+        stamp_s = header.stamp.sec + 1e-9 * header.stamp.nanosec or now_s
+        ahead_s = min(max(now_s - stamp_s, 0.0), 1e-3 * parameters.prediction_limit_ms)
+        return self._tracker(
+            hands,
+            stamp_s,
+            filters=filters_of(parameters),
+            lost_after_s=parameters.lost_after_s,
+            ahead_s=ahead_s,
+        )
+
+
+def filters_of(parameters: Parameters) -> Filters:
+    """Return the smoothing that the parameters describe."""
+    if not parameters.smooth:
+        return Filters.off()
+    return Filters(
+        position=Smoothing(parameters.position_cutoff_hz, parameters.position_beta),
+        depth=Smoothing(parameters.depth_cutoff_hz, parameters.depth_beta),
+        rotation=Smoothing(parameters.rotation_cutoff_hz, parameters.rotation_beta),
+        fingers=Smoothing(parameters.fingers_cutoff_hz, parameters.fingers_beta),
+        image=Smoothing(parameters.image_cutoff_hz, parameters.image_beta),
+    )

@@ -1,0 +1,1 @@
+"""Hands over time: identity, smoothing and honest state; pure NumPy and SciPy."""

@@ -1,0 +1,84 @@
+"""Which hand of this image is which track: by motion, pose, size and side together."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from handmesh_ros.temporal.measurement import Measurement
+from handmesh_ros.temporal.tracks import Tracks
+
+POSITION, DEPTH, ROTATION, POSE = (0.12, 3.0), (0.06, 0.7), (0.35, 3.0), (0.08, 0.5)
+"""Standard deviations of differences, at once and what each unseen second adds: the position, of
+a prediction at constant velocity, in hand lengths; the depth, relative; the wrist's rotation in
+radians; the RMS difference of the joints in the wrist's frame in hand lengths."""
+
+SIZE = 0.1
+"""Standard deviation of the estimated size, relative."""
+
+OTHER_SIDE_POSTURE = 6.0
+"""Poses of a left and a right hand cannot be compared: this cost stands in for the difference."""
+
+GATE = 4.0
+"""Further apart than so many standard deviations, in position or depth, it is another hand."""
+
+WORST_COST = 60.0
+"""Above this sum of squared differences a new hand is likelier."""
+
+_NEVER = 1e6
+
+
+def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pair tracks with hands so that the sum of costs is least.
+
+    Args:
+        tracks: M.
+        seen: N hands of one image.
+        gap_s: (M,) time since each track was last seen.
+
+    Returns:
+        (P,) rows of tracks and (P,) indices of hands.
+    """
+    if not len(tracks) or not len(seen):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    cost = costs(tracks, seen, gap_s)
+    # The logarithm of the spread completes a Gaussian's likelihood: without it a hand that is
+    # unseen, and may be anywhere, would take the measurements of those that are seen.
+    spread = _sigma(POSITION, gap_s) ** 2 * _sigma(DEPTH, gap_s) * _sigma(ROTATION, gap_s) ** 3
+    rows, columns = linear_sum_assignment(cost + 2.0 * np.log(spread))
+    possible = cost[rows, columns] <= WORST_COST
+    return rows[possible], columns[possible]
+
+
+def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:
+    """Return the (M, N) cost of every pair: squared differences in standard deviations.
+
+    Args:
+        tracks: M.
+        seen: N hands of one image.
+        gap_s: (M,) time since each track was last seen.
+    """
+    expected, length = tracks.translation(gap_s), tracks.length[:, None]
+    bearing = expected[:, :2] / expected[:, 2:]
+    across = (bearing[:, None] - seen.points[:, 0]) * (expected[:, 2:] / length)[:, None]
+    position = np.sqrt(np.einsum("mnd,mnd->mn", across, across)) / _sigma(POSITION, gap_s)
+    depth = np.abs(np.log(expected[:, 2:]) - seen.points[:, 1, 0]) / _sigma(DEPTH, gap_s)
+
+    cosine = np.abs(tracks.turns.value[:, 0] @ seen.turns[:, 0].T)
+    rotation = 2.0 * np.arccos(np.minimum(cosine, 1.0)) / _sigma(ROTATION, gap_s)
+    pose = (tracks.local_joints / length[..., None]).reshape(len(tracks), 1, -1)
+    pose = pose - (seen.local_joints / seen.length[:, None, None]).reshape(len(seen), -1)
+    bent = np.einsum("mnk,mnk->mn", pose, pose) / 21.0 / _sigma(POSE, gap_s) ** 2
+    posture = np.minimum(rotation**2 + bent, 30.0)
+
+    is_right = tracks.is_right[:, None]
+    comparable = is_right == seen.is_right
+    size = np.log(length / seen.length) / SIZE
+    side = np.logaddexp(0.0, np.where(is_right, -1.0, 1.0) * seen.side_odds)
+    total = position**2 + depth**2 + size**2 + side
+    total += np.where(comparable, posture, OTHER_SIDE_POSTURE)
+    return np.where((position > GATE) | (depth > GATE), _NEVER, total)
+
+
+def _sigma(spread: tuple[float, float], gap_s: np.ndarray) -> np.ndarray:
+    return (spread[0] + spread[1] * gap_s)[:, None]

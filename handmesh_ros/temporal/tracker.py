@@ -1,0 +1,184 @@
+"""Hands of one image after another to hands with identity, smoothed, with an honest state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.temporal.assignment import assign
+from handmesh_ros.temporal.measurement import Measurement
+from handmesh_ros.temporal.tracks import Filters, Tracks
+
+BACKWARD_SLACK_S = 0.2
+"""Images may overtake each other by this much; a clock that goes back further was reset."""
+
+FORWARD_JUMP_S = 10.0
+"""A clock that goes forward by more between two images has jumped."""
+
+HITS_TO_PREDICT = 3
+"""A hand seen in fewer images has no motion worth carrying on: it is lost when it is not seen."""
+
+
+class State(IntEnum):
+    """How a pose is known; the values are those of HandMesh.msg."""
+
+    TRACKED = 0
+    PREDICTED = 1
+    LOST = 2
+
+
+@dataclass(frozen=True)
+class TrackedHands:
+    """The hands at the time of one image: those seen, best score first, then the unseen ones.
+
+    Attributes:
+        hands: N, smoothed; of a predicted hand carried on by its motion, of a lost one the last.
+        track_id: (N,) uint32, from 1 on; the same hand keeps it, none is given twice.
+        state: (N,) uint8, values of `State`.
+        age_s: (N,) float32, seconds since each hand was last seen; 0 when tracked.
+        measurement: (N,) int64, index of the hand among those given; -1 where it is not seen.
+    """
+
+    hands: Hands
+    track_id: np.ndarray
+    state: np.ndarray
+    age_s: np.ndarray
+    measurement: np.ndarray
+
+    @classmethod
+    def untracked(cls, hands: Hands) -> TrackedHands:
+        """Return hands as they were found, all with the id 0: not tracked."""
+        count = len(hands)
+        return cls(
+            hands=hands,
+            track_id=np.zeros(count, np.uint32),
+            state=np.zeros(count, np.uint8),
+            age_s=np.zeros(count, np.float32),
+            measurement=np.arange(count),
+        )
+
+    def measured(self, hands: Hands) -> TrackedHands:
+        """Return the hands as they were found, unsmoothed, with their ids.
+
+        Args:
+            hands: those given to the tracker.
+        """
+        rows = np.flatnonzero(self.measurement >= 0)
+        return TrackedHands(
+            hands=hands[self.measurement[rows]],
+            track_id=self.track_id[rows],
+            state=self.state[rows],
+            age_s=self.age_s[rows],
+            measurement=self.measurement[rows],
+        )
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+
+class Tracker:
+    """Gives the hands of an image stream identity, smoothness and state.
+
+    Args:
+        say: is told in one sentence when the clock jumps; None logs it.
+    """
+
+    def __init__(self, say: Callable[[str], None] | None = None) -> None:
+        self._say = say or logging.getLogger(__name__).warning
+        self._tracks: Tracks | None = None
+        self._next_id = 1
+        self._stamp_s: float | None = None
+
+    def __call__(
+        self,
+        hands: Hands,
+        stamp_s: float,
+        *,
+        filters: Filters | None = None,
+        lost_after_s: float = 0.7,
+        ahead_s: float = 0.0,
+    ) -> TrackedHands:
+        """Take in the hands of the next image.
+
+        Args:
+            hands: as the estimator found them.
+            stamp_s: capture time of the image.
+            filters: smoothing; None takes the defaults, `Filters.off()` none.
+            lost_after_s: a hand unseen for longer is reported lost, once, and its id ends.
+            ahead_s: carry all poses on by this much beyond the image.
+        """
+        tracks, layout = self._tracks, (hands.vertices.shape[1], hands.shape.shape[1])
+        if tracks is None or tracks.layout != layout:
+            tracks = self._tracks = Tracks(*layout)
+        step_s, jumped = self._advance(stamp_s)
+        seen, gap_s = Measurement.of(hands), tracks.age_s + step_s
+        if jumped:
+            rows = columns = np.zeros(0, np.intp)
+        else:
+            rows, columns = assign(tracks, seen, gap_s)
+        tracks.age_s = gap_s
+        if len(rows):
+            tracks.update(rows, seen[columns], gap_s[rows], filters or Filters())
+        measurement = np.full(len(tracks), -1)
+        measurement[rows] = columns
+        patience_s = np.where(tracks.hits < HITS_TO_PREDICT, 0.0, lost_after_s)
+        lost = (measurement < 0) & ((tracks.age_s > patience_s) | jumped)
+
+        is_new = np.ones(len(hands), bool)
+        is_new[columns] = False
+        new = np.flatnonzero(is_new)
+        if len(new):
+            tracks.append(seen[new], np.arange(self._next_id, self._next_id + len(new)))
+            self._next_id += len(new)
+        measurement = np.concatenate([measurement, new])
+        lost = np.concatenate([lost, np.zeros(len(new), bool)])
+        result = self._report(tracks, measurement, lost, lost_after_s, ahead_s)
+        if lost.any():
+            tracks.keep(~lost)
+        return result
+
+    def reset(self) -> None:
+        """Forget all hands; their ids are not given again."""
+        self._tracks = self._stamp_s = None
+
+    def _advance(self, stamp_s: float) -> tuple[float, bool]:
+        """Return the time since the previous image and whether the clock has jumped."""
+        previous_s, self._stamp_s = self._stamp_s, stamp_s
+        if previous_s is None:
+            return 0.0, False
+        step_s = stamp_s - previous_s
+        jumped = not -BACKWARD_SLACK_S <= step_s <= FORWARD_JUMP_S
+        if jumped:
+            direction = "forward" if step_s > 0 else "back"
+            self._say(
+                f"The image stamps jumped {direction} by {abs(step_s):.3g} s (a bag that starts "
+                "again, or another clock): all hands are new."
+            )
+        return max(step_s, 0.0), jumped
+
+    @staticmethod
+    def _report(
+        tracks: Tracks,
+        measurement: np.ndarray,
+        lost: np.ndarray,
+        lost_after_s: float,
+        ahead_s: float,
+    ) -> TrackedHands:
+        state = np.where(lost, State.LOST, np.where(measurement < 0, State.PREDICTED, 0))
+        state = state.astype(np.uint8)
+        hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s))
+        fading = np.clip(1.0 - tracks.age_s / max(lost_after_s, 1e-3), 0.0, 1.0)
+        score = np.where(lost, 0.0, hands.score * fading).astype(np.float32)
+        order = np.lexsort((-score, state))
+        return TrackedHands(
+            hands=hands.replace(score=score)[order],
+            track_id=tracks.id[order].astype(np.uint32),
+            state=state[order],
+            age_s=tracks.age_s[order].astype(np.float32),
+            measurement=measurement[order],
+        )

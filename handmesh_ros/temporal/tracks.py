@@ -1,0 +1,242 @@
+"""All living tracks as parallel arrays: what is known of each hand, filtered over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from handmesh_ros.hand.hands import Hands, ScaleSource
+from handmesh_ros.hand.rotations import matrices
+from handmesh_ros.temporal.measurement import Measurement
+from handmesh_ros.temporal.one_euro import OFF, OneEuro, RotationOneEuro, Smoothing
+
+COAST_S = 0.15
+"""Time constant of the velocity of a hand that is carried on unseen: no hand flies away."""
+
+SIDE_LOCK = 25.0
+"""Bound of the log-odds collected for a side, so that a wrong lock can be undone."""
+
+SIDE_SWITCH = 6.0
+"""Log-odds for the other side at which a track changes its side: more than two sure images from
+the start, more than ten once it is locked."""
+
+SIZE_MEMORY = 150.0
+"""Size, shape and colours are means over about this many images."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Smoothing of each group of numbers.
+
+    Attributes:
+        position: across the viewing ray; speed in metres per second.
+        depth: along the viewing ray; speed in metres per second.
+        rotation: of the wrist; speed in radians per second.
+        fingers: all joints of a hand with one gain; speed in radians per second of the fastest.
+        image: 2D keypoints and box; speed in box diagonals per second.
+    """
+
+    position: Smoothing = Smoothing(1.0, 25.0)
+    depth: Smoothing = Smoothing(0.6, 5.0)
+    rotation: Smoothing = Smoothing(1.0, 1.5)
+    fingers: Smoothing = Smoothing(1.0, 0.8)
+    image: Smoothing = Smoothing(1.0, 10.0)
+
+    @classmethod
+    def off(cls) -> Filters:
+        """Return filters that smooth nothing."""
+        return cls(**dict.fromkeys((field.name for field in fields(cls)), OFF))
+
+
+class Tracks:
+    """M tracks; row i of every array belongs to the same hand.
+
+    Args:
+        vertex_count: of the hands.
+        shape_count: number of their shape coefficients.
+
+    Attributes:
+        id: (M,) int64, never given twice.
+        age_s: (M,) seconds since the hand was last seen.
+        hits: (M,) in how many images it was seen.
+        score: (M,) of the last image that showed it.
+        is_right: (M,) the side that is locked.
+        length: (M,) hand length, metres, mean over the track.
+        scale_source: (M,) uint8, values of `ScaleSource`.
+        local_joints: (M, 21, 3) keypoints in the wrist's own frame, metres.
+        points: filter of `Measurement.points`.
+        turns: filter of `Measurement.turns`.
+    """
+
+    def __init__(self, vertex_count: int, shape_count: int) -> None:
+        self.id = np.zeros(0, np.int64)
+        self.age_s, self.score, self.length = np.zeros((3, 0))
+        self.hits = np.zeros(0, np.int64)
+        self.is_right = np.zeros(0, bool)
+        self.scale_source = np.zeros(0, np.uint8)
+        self.local_joints = np.zeros((0, 21, 3))
+        self._side_odds, self._weight = np.zeros((2, 0))
+        self._length_source = np.zeros(0, np.uint8)
+        self._shape = np.zeros((0, shape_count))
+        self._local_vertices = np.zeros((0, vertex_count, 3), np.float32)
+        self._colors = np.zeros((0, vertex_count, 3), np.float32)
+        self.points = OneEuro((1, 1, 23), 2, pooled=(False, False, False))
+        self.turns = RotationOneEuro((1, 15), pooled=(False, True))
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Number of vertices and of shape coefficients."""
+        return self._local_vertices.shape[1], self._shape.shape[1]
+
+    def append(self, seen: Measurement, ids: np.ndarray) -> None:
+        """Start a track for each of the hands."""
+        new: dict[str, np.ndarray] = {
+            "id": ids,
+            "age_s": np.zeros(len(seen)),
+            "score": seen.score,
+            "length": seen.length,
+            "hits": np.ones(len(seen), np.int64),
+            "is_right": seen.is_right,
+            "scale_source": seen.source,
+            "local_joints": seen.local_joints,
+            "_side_odds": seen.side_odds,
+            "_weight": np.maximum(seen.score, 1e-3),
+            "_length_source": seen.source,
+            "_shape": seen.shape,
+            "_local_vertices": seen.local_vertices,
+            "_colors": seen.colors,
+        }
+        for name, values in new.items():
+            setattr(self, name, np.concatenate([getattr(self, name), values]))
+        self.points.append(seen.points)
+        self.turns.append(seen.turns)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Forget all tracks but these rows (indices or a mask)."""
+        for name, values in vars(self).items():
+            if isinstance(values, OneEuro):
+                values.keep(rows)
+            else:
+                setattr(self, name, values[rows])
+
+    def update(self, rows: np.ndarray, seen: Measurement, step_s: np.ndarray, by: Filters) -> None:
+        """Take in what an image shows.
+
+        While the image contradicts the side that is locked, its mesh is one of the wrong side:
+        only position and keypoints are taken from it, the pose is held.
+
+        Args:
+            rows: (n,) tracks.
+            seen: n, the measurement of each.
+            step_s: (n,) time since each was last seen.
+            by: the filters.
+        """
+        self.age_s[rows], self.score[rows] = 0.0, seen.score
+        self.hits[rows] += 1
+        changed = self._settle_side(rows, seen.side_odds)
+        resize = self._settle_size(rows, seen)
+        points = seen.points.copy()
+        has_depth = seen.source == ScaleSource.DEPTH
+        points[:, 1, 0] += np.where(has_depth, 0.0, np.log(resize))
+        corners = points[:, 24] - points[:, 23]
+        unit = np.empty(points.shape[:2])
+        unit[:, :2] = np.exp(points[:, 1, :1])
+        unit[:, 2:] = 1.0 / np.maximum(np.hypot(corners[:, :1], corners[:, 1:]), 1.0)
+        self.points.update(rows, points, step_s, (by.position, by.depth, by.image), unit)
+
+        agrees = seen.is_right == self.is_right[rows]
+        if not agrees.all():
+            chosen = np.flatnonzero(agrees)
+            rows, seen, step_s = rows[chosen], seen[chosen], step_s[chosen]
+            changed, resize = changed[chosen], resize[chosen]
+        if changed.any():
+            self.turns.restart(rows[changed], seen.turns[changed])
+        gain = self.turns.update(rows, seen.turns, step_s, (by.rotation, by.fingers))[:, 1]
+        gain = np.where(changed, 1.0, gain)[:, None, None]
+        size = resize[:, None, None]
+        self._blend(self.local_joints, rows, seen.local_joints * size, gain)
+        vertices = seen.local_vertices * size.astype(np.float32)
+        self._blend(self._local_vertices, rows, vertices, gain.astype(np.float32))
+        slow = (seen.score / self._weight[rows])[:, None]
+        self._blend(self._shape, rows, seen.shape, slow)
+        self._blend(self._colors, rows, seen.colors, slow[..., None].astype(np.float32))
+
+    def translation(self, ahead_s: np.ndarray) -> np.ndarray:
+        """Return the (M, 3) wrists, carried on for (M,) seconds, metres, camera frame."""
+        return _translation(self.points.ahead(_coast(ahead_s)))
+
+    def poses(self, ahead_s: np.ndarray) -> Hands:
+        """Return all tracks as hands, carried on at their velocities for (M,) seconds.
+
+        The velocity dies away with `COAST_S`; fingers keep their pose.
+        """
+        coast_s = _coast(ahead_s)
+        translation = _translation(self.points.ahead(coast_s))
+        turns = self.turns.value.copy()
+        turns[:, :1] = self.turns.ahead(coast_s)[:, :1]
+        rotations = matrices(turns)
+        drift = self.points.rate[:, 2:23].mean(1, keepdims=True) * coast_s[:, None, None]
+        image = (self.points.value[:, 2:] + drift).astype(np.float32)
+        back = rotations[:, 0].swapaxes(-1, -2)
+        vertices = self._local_vertices @ back.astype(np.float32)
+        vertices += translation[:, None].astype(np.float32)
+        right = 1.0 / (1.0 + np.exp(-self._side_odds))
+        right = np.where(self.is_right, np.maximum(right, 0.5), np.minimum(right, 0.4999))
+        return Hands(
+            score=self.score.astype(np.float32),
+            right_probability=right.astype(np.float32),
+            box=image[:, 21:].reshape(-1, 4),
+            keypoints_2d=image[:, :21],
+            joints=(self.local_joints @ back + translation[:, None]).astype(np.float32),
+            vertices=vertices,
+            rotations=rotations.astype(np.float32),
+            shape=self._shape.astype(np.float32),
+            translation=translation.astype(np.float32),
+            colors=self._colors,
+            scale_source=self.scale_source,
+        )
+
+    @staticmethod
+    def _blend(mean: np.ndarray, rows: np.ndarray, new: np.ndarray, gain: np.ndarray) -> None:
+        old = mean[rows]
+        mean[rows] = old + gain * (new - old)
+
+    def _settle_side(self, rows: np.ndarray, side_odds: np.ndarray) -> np.ndarray:
+        """Collect evidence for a side; return (n,) where a track has changed its side."""
+        odds = self._side_odds[rows] + side_odds
+        odds = np.clip(odds, -SIDE_LOCK, SIDE_LOCK)
+        was_right = self.is_right[rows]
+        changed = np.where(was_right, odds < -SIDE_SWITCH, odds > SIDE_SWITCH)
+        self._side_odds[rows] = odds
+        self.is_right[rows] = was_right ^ changed
+        return changed
+
+    def _settle_size(self, rows: np.ndarray, seen: Measurement) -> np.ndarray:
+        """Average the hand length, of the best source so far; return (n,) its correction."""
+        source, known = seen.source, self._length_source[rows]
+        weight = np.minimum(self._weight[rows] + seen.score, SIZE_MEMORY)
+        weight = np.maximum(np.where(source > known, seen.score, weight), 1e-3)
+        length = self.length[rows]
+        gain = np.where(source < known, 0.0, np.minimum(seen.score / weight, 1.0))
+        length = length + gain * (seen.length - length)
+        self.length[rows], self._weight[rows] = length, weight
+        best = np.maximum(source, known)
+        self._length_source[rows] = best
+        measured_once = (best == ScaleSource.DEPTH) & (source != ScaleSource.DEPTH)
+        self.scale_source[rows] = np.where(measured_once, ScaleSource.CALIBRATED, best)
+        return length / seen.length
+
+
+def _coast(ahead_s: np.ndarray) -> np.ndarray:
+    """Return for how long a constant velocity goes as far as one that dies away."""
+    return COAST_S * -np.expm1(-ahead_s / COAST_S)
+
+
+def _translation(points: np.ndarray) -> np.ndarray:
+    """Return (M, 3) wrists of (M, 25, 2) points as in `Measurement`."""
+    depth = np.exp(points[:, 1, :1])
+    return np.concatenate([points[:, 0] * depth, depth], axis=-1)

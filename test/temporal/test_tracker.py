@@ -1,0 +1,234 @@
+"""Behaviour of the tracker, on short synthetic scenes."""
+
+import numpy as np
+import pytest
+
+from handmesh_ros.hand.hands import Hands, ScaleSource
+from handmesh_ros.hand.size import hand_length, rescaled
+from handmesh_ros.temporal.benchmark import swing
+from handmesh_ros.temporal.scenes import Actor, Noise, Stage, stack
+from handmesh_ros.temporal.tracker import State, Tracker
+from handmesh_ros.temporal.tracks import Filters
+
+EXACT = Noise(*[0.0] * 7)
+STEP_S = 1 / 30
+
+
+def still(x: float, z: float = 0.6):
+    return swing((x, 0.0, z), (0.0, 0.0, 0.0), 1.0)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Hands:
+    """A right hand on the one side, a left one on the other, without noise."""
+    actors = [Actor(True, still(0.12)), Actor(False, still(-0.12), phase=1.0)]
+    return next(iter(Stage(EXACT).play(actors, STEP_S))).found
+
+
+def identities(actors: list[Actor], duration_s: float, noise: Noise = EXACT):
+    """Which ids each true hand had while it was seen; what the tracker said at each image."""
+    tracker, seen, reports = Tracker(), {}, []
+    for frame in Stage(noise, seed=4).play(actors, duration_s):
+        report = tracker(frame.found, frame.stamp_s)
+        reports.append(report)
+        wrists = report.hands.translation
+        for name, wrist in zip(frame.identity, frame.truth.translation, strict=True):
+            apart = np.linalg.norm(wrists - wrist, axis=1)
+            apart[report.state != State.TRACKED] = np.inf
+            if len(apart) and apart.min() < 0.08:
+                seen.setdefault(int(name), set()).add(int(report.track_id[apart.argmin()]))
+    return seen, reports
+
+
+def test_ids_begin_at_one_and_stay(pair):
+    tracker = Tracker()
+    for number in range(5):
+        report = tracker(pair, number * STEP_S)
+    assert sorted(report.track_id.tolist()) == [1, 2]
+    assert report.track_id.dtype == np.uint32
+    assert (report.state == State.TRACKED).all() and (report.age_s == 0).all()
+    np.testing.assert_array_equal(report.measurement, [0, 1])
+
+
+@pytest.mark.parametrize("other_is_right", [False, True])
+def test_ids_survive_a_crossing(other_is_right):
+    actors = [
+        Actor(True, swing((0.0, 0.05, 0.65), (0.2, 0.0, 0.0), 3.0)),
+        Actor(other_is_right, swing((0.0, 0.02, 0.5), (-0.17, 0.03, 0.0), 3.0), phase=2.0),
+    ]
+    assert identities(actors, 3.2, Noise(false_hands=0.0))[0] in (
+        {0: {1}, 1: {2}},
+        {0: {2}, 1: {1}},
+    )
+
+
+def test_ids_survive_half_a_second_behind_something():
+    def behind(time_s: float) -> bool:
+        return 0.6 < time_s < 1.12
+
+    actors = [Actor(True, swing((0.0, 0.0, 0.6), (0.12, 0.0, 0.0), 4.0), behind)]
+    seen, reports = identities(actors, 1.6)
+    assert seen == {0: {1}}
+    hidden = [report for report in reports if report.state[0] == State.PREDICTED]
+    assert len(hidden) == 15
+    ages = [float(report.age_s[0]) for report in hidden]
+    np.testing.assert_allclose(ages, STEP_S * np.arange(1, 16), rtol=1e-4)
+    scores = [float(report.hands.score[0]) for report in hidden]
+    assert scores == sorted(scores, reverse=True)
+    moved = [report.hands.translation[0, 0] for report in hidden]
+    assert all(np.diff(moved) > 0), "a predicted hand stands still"
+
+
+def test_lost_is_said_once_and_the_id_never_comes_back(pair):
+    tracker, nothing = Tracker(), pair[[]]
+    stamps = iter(STEP_S * np.arange(1000))
+    for _ in range(4):
+        tracker(pair, next(stamps))
+    last = tracker(pair, next(stamps)).hands.joints
+    reports = [tracker(nothing, next(stamps), lost_after_s=0.31) for _ in range(15)]
+    states = [report.state.tolist() for report in reports]
+    assert states[:9] == [[State.PREDICTED] * 2] * 9
+    assert states[9] == [State.LOST] * 2
+    assert states[10:] == [[]] * 5
+    np.testing.assert_allclose(reports[9].hands.joints, last, atol=1e-6)
+    assert sorted(tracker(pair, next(stamps)).track_id.tolist()) == [3, 4]
+
+
+def test_a_hand_seen_once_is_not_carried_on(pair):
+    tracker = Tracker()
+    tracker(pair, 0.0)
+    assert (tracker(pair[[]], STEP_S).state == State.LOST).all()
+    assert len(tracker(pair[[]], 2 * STEP_S)) == 0
+
+
+def test_a_prediction_is_bounded():
+    actor = Actor(True, swing((-0.1, 0.0, 0.6), (0.3, 0.0, 0.0), 1.0))
+    tracker = Tracker()
+    for frame in Stage(EXACT).play([actor], 0.2):
+        last = tracker(frame.found, frame.stamp_s).hands.translation[0]
+    none = frame.found[[]]
+    places = [tracker(none, 0.2 + 0.05 * i).hands.translation[0] for i in range(1, 12)]
+    assert np.linalg.norm(places[-1] - last) < 0.4
+    assert np.linalg.norm(places[-1] - places[-2]) < 0.01
+
+
+def test_poses_can_be_carried_on_to_now():
+    actor = Actor(True, swing((0.0, 0.0, 0.6), (0.2, 0.0, 0.0), 4.0))
+    behind, ahead = Tracker(), Tracker()
+    for frame in Stage(EXACT).play([actor], 0.5):
+        late = behind(frame.found, frame.stamp_s).hands
+        early = ahead(frame.found, frame.stamp_s, ahead_s=0.05).hands
+    shift = early.translation[0, 0] - late.translation[0, 0]
+    assert 0.5 < shift / (0.05 * 0.2 * 2 * np.pi / 4.0) < 1.1
+
+
+@pytest.mark.parametrize(("jump_s", "word"), [(-3.0, "back"), (60.0, "forward")])
+def test_a_clock_that_jumps_resets_with_one_sentence(pair, jump_s, word):
+    said: list[str] = []
+    tracker = Tracker(said.append)
+    for number in range(5):
+        tracker(pair, 100.0 + number * STEP_S)
+    report = tracker(pair, 100.0 + jump_s)
+    assert len(said) == 1 and word in said[0]
+    assert sorted(report.track_id[report.state == State.LOST].tolist()) == [1, 2]
+    assert sorted(report.track_id[report.state == State.TRACKED].tolist()) == [3, 4]
+    after = tracker(pair, 100.0 + jump_s + STEP_S)
+    assert sorted(after.track_id.tolist()) == [3, 4] and len(said) == 1
+
+
+def test_equal_and_overtaken_stamps_change_nothing(pair):
+    said: list[str] = []
+    tracker = Tracker(said.append)
+    for stamp_s in (0.0, 0.0, 0.1, 0.07, 0.13):
+        report = tracker(pair, stamp_s)
+        assert np.isfinite(report.hands.vertices).all()
+        assert sorted(report.track_id.tolist()) == [1, 2]
+    assert not said
+
+
+def test_the_side_is_locked_and_its_mesh_held(pair):
+    right = pair[np.flatnonzero(pair.right_probability > 0.5)]
+    as_left = right.replace(
+        right_probability=np.array([0.02], np.float32),
+        rotations=np.tile(np.eye(3, dtype=np.float32), (1, 16, 1, 1)),
+    )
+    tracker = Tracker()
+    for number in range(20):
+        before = tracker(right, number * STEP_S)
+    for number in range(20, 24):
+        after = tracker(as_left, number * STEP_S)
+        assert after.hands.handedness[0] == 1
+    np.testing.assert_allclose(after.hands.rotations, before.hands.rotations, atol=0.05)
+    for number in range(24, 50):
+        after = tracker(as_left, number * STEP_S)
+    assert after.hands.handedness[0] == 0, "a wrong lock cannot be undone"
+    assert after.track_id.tolist() == [1]
+    np.testing.assert_allclose(after.hands.rotations, as_left.rotations, atol=1e-3)
+
+
+def test_size_is_averaged_and_keeps_the_picture(pair):
+    one, random = pair[:1], np.random.default_rng(0)
+    tracker, lengths = Tracker(), []
+    for number in range(60):
+        sized = rescaled(one, np.exp(random.normal(0.0, 0.1, 1)), one.scale_source)
+        found = tracker(sized, number * STEP_S, filters=Filters.off()).hands
+        ratio = found.joints[..., :2] / found.joints[..., 2:]
+        np.testing.assert_allclose(ratio, one.joints[..., :2] / one.joints[..., 2:], atol=1e-3)
+        lengths.append(float(hand_length(found.joints)[0]))
+    assert np.std(lengths[40:]) < 0.01 * np.mean(lengths)
+    assert lengths[-1] == pytest.approx(float(hand_length(one.joints)[0]), rel=0.05)
+
+
+def test_a_size_measured_by_depth_stays_when_depth_is_gone(pair):
+    one, tracker = pair[:1], Tracker()
+    measured = rescaled(one, np.array([1.2]), np.array([ScaleSource.DEPTH]))
+    for number in range(5):
+        report = tracker(measured, number * STEP_S)
+    assert report.hands.scale_source[0] == ScaleSource.DEPTH
+    for number in range(5, 20):
+        report = tracker(one, number * STEP_S)
+    assert report.hands.scale_source[0] == ScaleSource.CALIBRATED
+    np.testing.assert_allclose(report.hands.translation, 1.2 * one.translation, rtol=1e-2)
+
+
+def test_without_filters_hands_come_out_as_they_went_in(pair):
+    tracker = Tracker()
+    for number in range(3):
+        hands = tracker(pair, number * STEP_S, filters=Filters.off()).hands
+    for name in ("joints", "vertices", "rotations", "keypoints_2d", "box", "translation"):
+        np.testing.assert_allclose(
+            getattr(hands, name), getattr(pair, name), atol=2e-3, err_msg=name
+        )
+
+
+def test_two_hands_of_one_side_are_two_tracks(pair):
+    right = pair[np.flatnonzero(pair.right_probability > 0.5)]
+    shift = np.array([-0.25, 0.0, 0.0], np.float32)
+    other = right.replace(
+        translation=right.translation + shift,
+        joints=right.joints + shift,
+        vertices=right.vertices + shift,
+        keypoints_2d=right.keypoints_2d - np.float32(250.0),
+    )
+    both, tracker = stack([right, other]), Tracker()
+    for number in range(3):
+        report = tracker(both, number * STEP_S)
+    assert sorted(report.track_id.tolist()) == [1, 2]
+    assert (report.hands.handedness == 1).all()
+
+
+def test_no_hands_at_all():
+    tracker = Tracker()
+    assert len(tracker(Hands.empty(), 0.0)) == len(tracker(Hands.empty(), 0.1)) == 0
+
+
+def test_jitter_shrinks():
+    path, noise = still(0.05), Noise(miss=0.0, wrong_side=0.0, false_hands=0.0)
+    spread = {}
+    for name, filters in (("raw", Filters.off()), ("filtered", Filters())):
+        tracker, wrists = Tracker(), []
+        for frame in Stage(noise).play([Actor(True, path)], 3.0):
+            report = tracker(frame.found, frame.stamp_s, filters=filters)
+            wrists.append(report.hands.translation[0])
+        spread[name] = np.array(wrists[30:]).std(0)
+    assert (spread["filtered"] < 0.6 * spread["raw"]).all()
