@@ -59,7 +59,8 @@ class TensorRtBackend:
         # Asked first: without a driver `trt.Runtime` ends the whole process when it is freed.
         cuda = open_cuda()
         self.sidecar, graph = read_graph(path)
-        engines, key = EngineCache(cache), engine_key(self.sidecar, trt, cuda.device)
+        engines = self._engines = EngineCache(cache)
+        key = self._key = engine_key(self.sidecar, trt, cuda.device)
         build = _logged_build(trt, graph, path)
         plan = engines.get(key, build)
         runtime = trt.Runtime(library_logger(trt))
@@ -80,6 +81,14 @@ class TensorRtBackend:
     def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
         return self._runner({"image": image, "intrinsics": intrinsics})
+
+    def refuse(self, reason: str) -> None:
+        """Mark the engine in the cache, so that it is not loaded again.
+
+        Raises:
+            HandmeshError: the cache cannot be written to.
+        """
+        self._engines.refuse(self._key, reason)
 
     def close(self) -> None:
         """Free the memory on the GPU."""

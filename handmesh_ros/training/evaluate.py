@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.metrics import Metrics, TrueHands
@@ -111,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("data", type=Path, nargs="+", help="folders of shards")
     parser.add_argument("--model", type=Path, help="model file (default: the bundled one)")
-    parser.add_argument("--backend", default="auto", help="auto, onnxruntime or torch")
+    parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKEND_NAMES)}")
     parser.add_argument("--threshold", type=float, help="score threshold (default: the model's)")
     parser.add_argument("--limit", type=int, help="use only the first images of each folder")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
