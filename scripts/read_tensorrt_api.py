@@ -32,26 +32,32 @@ FUNCTIONS = (
     "_ZN11nvuffparser15createUffParserEv _ZN11nvuffparser8FieldMapC1EPKcPKvNS_9FieldTypeEi "
     "_ZN14nvcaffeparser117createCaffeParserEv _ZN14nvcaffeparser123shutdownProtobufLibraryEv"
 ).split()
+Classes = dict[str, dict[str, "list[str] | None"]]
 LIBRARIES = ("nvinfer", "nvonnxparser", "nvinfer_plugin", "nvparsers")
 
 
-def read_classes(module: str) -> dict[str, dict[str, str]]:
-    """Return class → member → signature of an importable module; an empty one for attributes."""
+def read_classes(module: str) -> Classes:
+    """Return class → member → names of its arguments; None where not known."""
     trt = __import__(module, fromlist=["*"])
-    found: dict[str, dict[str, str]] = {}
+    found: Classes = {}
     for name in CLASSES:
-        members = {}
+        members: dict[str, list[str] | None] = {}
         for member in dir(getattr(trt, name, None)):
             if member == "__init__" or not member.startswith("_"):
                 text = getattr(getattr(trt, name), member).__doc__ or ""
-                first = text.lstrip().partition("\n")[0]
-                members[member] = first if re.match(rf"{member}\(", first) else ""
+                members[member] = _arguments(member, text.lstrip().partition("\n")[0])
         if hasattr(trt, name):
             found[name] = members
     return found
 
 
-def read_wheel(wheel: Path) -> tuple[str, dict[str, dict[str, str]]]:
+def _arguments(member: str, signature: str) -> list[str] | None:
+    if not signature.startswith(f"{member}(self"):
+        return None
+    return re.findall(r", (\w+):", signature.split(" -> ")[0])
+
+
+def read_wheel(wheel: Path) -> tuple[str, Classes]:
     """Return the version of a bindings wheel and its classes."""
     version = wheel.name.split("-")[1]
     major = version.partition(".")[0]
@@ -84,7 +90,7 @@ def main() -> None:
     """Print the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("wheels", nargs="+", type=Path)
-    content: dict[str, dict[str, dict[str, dict[str, str]]]] = {"tensorrt": {}}
+    content: dict[str, dict[str, Classes]] = {"tensorrt": {}}
     for wheel in parser.parse_args().wheels:
         version, classes = read_wheel(wheel)
         content["tensorrt"][version] = classes
@@ -95,7 +101,8 @@ def main() -> None:
     else:
         classes = read_classes("tensorrt_rtx")
         content["tensorrt_rtx"] = {tensorrt_rtx.__version__: classes}
-    print(json.dumps(content, indent=1, sort_keys=True))
+    text = json.dumps(content, indent=1, sort_keys=True)
+    print(re.sub(r"\s*\n {4,}\s*", " ", text))  # one line for each class
 
 
 if __name__ == "__main__":

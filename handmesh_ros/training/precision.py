@@ -1,4 +1,4 @@
-"""Float16 where it saves time, float32 where it would cost accuracy, as plain casts in the graph."""
+"""Float16 where it saves time, float32 where it would cost accuracy, as casts in the graph."""
 
 from __future__ import annotations
 
