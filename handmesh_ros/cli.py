@@ -34,6 +34,9 @@ COMMANDS = {
     "detect": Command("handmesh_ros.commands.detect", "find hands in photos, folders and videos"),
     "doctor": Command("handmesh_ros.doctor", "say what is installed and what is missing"),
     "bench": Command("handmesh_ros.runtime.bench", "measure the speed of the stages and backends"),
+    "engine": Command(
+        "handmesh_ros.commands.engine", "build and verify engines for NVIDIA GPUs (TensorRT)"
+    ),
     "synthesize": Command(
         "handmesh_ros.training.synthesis.generate",
         "render training images with exact truth",

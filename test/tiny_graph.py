@@ -32,9 +32,9 @@ tiny (uint8[1,{height},{width},3] image, float[1,4] intrinsics) => (
   float[{slots},16,3,3] rotations, float[{slots},10] shape, float[{slots},3] translation,
   float[{slots},{vertices},3] colors
 ) {{
-  corner = Slice (image, zero4, corner_end)
-  pixels = Cast <to = 1> (corner)
-  brightest = ReduceMax <keepdims = 0> (pixels)
+  pixels = Cast <to = 1> (image)
+  corner = Slice (pixels, zero4, corner_end)
+  brightest = ReduceMax <keepdims = 0> (corner)
   lit = Sign (brightest)
   score = Mul (scores, lit)
   focal, principal = Split <axis = 1> (intrinsics, two_two)

@@ -69,7 +69,7 @@ class Parameters:
     backend: str = _parameter(
         "auto",
         "what runs the network",
-        choices=("auto", "onnxruntime", "torch"),
+        choices=("auto", "tensorrt", "tensorrt_rtx", "onnxruntime", "torch"),
         read_only=True,
     )
     threads: int = _parameter(

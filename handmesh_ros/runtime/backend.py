@@ -15,8 +15,18 @@ from handmesh_ros.runtime.sidecar import Sidecar
 
 logger = logging.getLogger(__name__)
 
-BACKEND_NAMES = ("onnxruntime", "torch")
-"""What `open_backend` accepts besides "auto"."""
+BACKEND_NAMES = ("tensorrt", "tensorrt_rtx", "onnxruntime", "torch")
+"""What `open_backend` accepts besides "auto"; each is also the module that it needs."""
+
+AUTO_ORDER = ("tensorrt", "tensorrt_rtx", "onnxruntime")
+"""What "auto" tries for a graph, of what is installed."""
+
+_INSTALL = {
+    "tensorrt": "tensorrt cuda-bindings",
+    "tensorrt_rtx": "tensorrt-rtx-cu13 cuda-bindings",
+    "onnxruntime": "onnxruntime",
+    "torch": "'handmesh_ros[train]'",
+}
 
 SHAPE_COUNT = 10
 
@@ -40,7 +50,8 @@ class Backend(Protocol):
             intrinsics: [1, 4] float32 fx, fy, cx, cy in pixels of `image`.
 
         Returns:
-            The outputs by name, as `output_shapes` says, float32.
+            The outputs by name, as `output_shapes` says, float32; the next call may overwrite
+            them.
         """
 
     def close(self) -> None:
@@ -55,8 +66,9 @@ def open_backend(
     Args:
         path: an exported graph NAME.onnx with its sidecar NAME.json beside it, or a training
             checkpoint NAME.ckpt.
-        backend: "auto", "onnxruntime" or "torch". "auto" takes ONNX Runtime for a graph and
-            torch for a checkpoint, and logs what it took.
+        backend: "auto" or one of `BACKEND_NAMES`. "auto" takes torch for a checkpoint; for a
+            graph it takes TensorRT or TensorRT-RTX where one is installed, and ONNX Runtime
+            where it is not or cannot be used, which it logs.
         threads: CPU threads inside one run; None lets the backend choose.
 
     Raises:
@@ -72,36 +84,71 @@ def open_backend(
         raise HandmeshError(
             f"{path} is no model: give an exported .onnx file or a .ckpt training checkpoint."
         )
+    if backend not in ("auto", *BACKEND_NAMES):
+        raise HandmeshError(
+            f"There is no backend {backend!r}: choose auto, {', '.join(BACKEND_NAMES[:-1])} "
+            f"or {BACKEND_NAMES[-1]}."
+        )
     is_checkpoint = path.suffix == ".ckpt"
-    chosen = backend
-    if backend == "auto":
-        chosen = "torch" if is_checkpoint else "onnxruntime"
-    if chosen not in BACKEND_NAMES:
+    if backend != "auto":
+        candidates = [backend]
+    elif is_checkpoint:
+        candidates = ["torch"]
+    else:
+        accelerated = AUTO_ORDER[:-1]
+        candidates = [name for name in accelerated if importlib.util.find_spec(name)]
+        candidates.append(AUTO_ORDER[-1])
+    for name, fallback in zip(candidates, candidates[1:], strict=False):
+        try:
+            return _open(path, name, threads)
+        except HandmeshError as error:
+            logger.warning("The backend %s is not used, %s is next: %s", name, fallback, error)
+    return _open(path, candidates[-1], threads)
+
+
+def _open(path: Path, name: str, threads: int | None) -> Backend:
+    if (path.suffix == ".ckpt") != (name == "torch"):
         raise HandmeshError(
-            f"There is no backend {backend!r}: choose auto, {' or '.join(BACKEND_NAMES)}."
+            f"The backend {name} cannot load {path.name}: torch runs .ckpt training checkpoints, "
+            f"the others run exported .onnx files."
         )
-    if is_checkpoint != (chosen == "torch"):
+    if importlib.util.find_spec(name) is None:
         raise HandmeshError(
-            f"The backend {chosen} cannot load {path.name}: ONNX Runtime runs exported .onnx "
-            f"files, torch runs .ckpt training checkpoints."
-        )
-    if importlib.util.find_spec(chosen) is None:
-        extra = "'handmesh_ros[train]'" if chosen == "torch" else "onnxruntime"
-        raise HandmeshError(
-            f"The backend {chosen} needs the package {chosen}, which is not installed: "
-            f"pip install {extra}."
+            f"The backend {name} needs the package {name}, which is not installed: "
+            f"pip install {_INSTALL[name]}."
         )
     opened: Backend
-    if chosen == "torch":
+    if name == "torch":
         from handmesh_ros.runtime.torch_backend import TorchBackend
 
         opened = TorchBackend(path, threads=threads)
-    else:
+    elif name == "onnxruntime":
         from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
         opened = OnnxRuntimeBackend(path, threads=threads)
+    else:
+        from handmesh_ros.runtime.tensorrt_backend import TensorRtBackend
+
+        opened = TensorRtBackend(path, library=name)
     logger.info("%s runs on %s", path.name, opened.name)
     return opened
+
+
+def read_graph(path: Path) -> tuple[Sidecar, bytes]:
+    """Read NAME.onnx and its sidecar NAME.json and check that they belong together.
+
+    Raises:
+        HandmeshError: one is missing, damaged, or does not fit the other or this version.
+    """
+    sidecar = Sidecar.read(path.with_suffix(".json"))
+    try:
+        graph = path.read_bytes()
+    except OSError as error:
+        raise HandmeshError(
+            f"Cannot read the model {path} ({error.strerror}): check the path and its rights."
+        ) from error
+    sidecar.check_graph(graph, path)
+    return sidecar, graph
 
 
 def output_shapes(sidecar: Sidecar) -> dict[str, tuple[int, ...]]:

@@ -88,7 +88,7 @@ class Estimator:
 
         Args:
             path: NAME.onnx with NAME.json beside it, or a .ckpt; None takes the bundled model.
-            backend: "auto", "onnxruntime" or "torch".
+            backend: "auto" or one of `backend.BACKEND_NAMES`.
             template: the hand model that it was trained with; None takes the bundled one.
             score_threshold: in [0, 1]; None takes the one of the sidecar.
             threads: CPU threads inside one run; None lets the backend choose.

@@ -8,8 +8,7 @@ import numpy as np
 import onnxruntime
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import check_interface, output_shapes
-from handmesh_ros.runtime.sidecar import Sidecar
+from handmesh_ros.runtime.backend import check_interface, output_shapes, read_graph
 
 _ERRORS_ONLY = 3
 _PROVIDERS = {"CUDAExecutionProvider": "CUDA", "CPUExecutionProvider": "CPU"}
@@ -28,9 +27,7 @@ class OnnxRuntimeBackend:
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
         path = Path(path)
-        self.sidecar = Sidecar.read(path.with_suffix(".json"))
-        graph = _read(path)
-        self.sidecar.check_graph(graph, path)
+        self.sidecar, graph = read_graph(path)
         try:
             self._session = onnxruntime.InferenceSession(
                 graph, sess_options=_session_options(threads), providers=_providers()
@@ -60,15 +57,6 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Free the session."""
         del self._session
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise HandmeshError(
-            f"Cannot read the model {path} ({error.strerror}): check the path and its rights."
-        ) from error
 
 
 def _providers() -> list[str]:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.datasets.published import READERS
@@ -123,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", type=Path, metavar="FILE", help="write the data set's submission file"
     )
     parser.add_argument("--model", type=Path, help="model file (default: the bundled one)")
-    parser.add_argument("--backend", default="auto", help="auto, onnxruntime or torch")
+    parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKEND_NAMES)}")
     parser.add_argument("--threshold", type=float, help="score threshold (default: the model's)")
     parser.add_argument("--limit", type=int, help="use only the first images of each folder")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 
@@ -21,11 +20,18 @@ from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.model import HandNetwork
 from handmesh_ros.runtime.backend import output_shapes
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
+from handmesh_ros.runtime.parity import (
+    FLOAT32_LIMIT,
+    REDUCED_LIMIT,
+    Drift,
+    drift,
+    fixed_images,
+)
 from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
 from handmesh_ros.training.checkpoint import load_network
+from handmesh_ros.training.precision import PRECISIONS, with_float16
 
 OPSET = 18
-MAX_DRIFT_M = 1e-4
 
 
 class _Graph(torch.nn.Module):
@@ -50,6 +56,7 @@ def export(
     metrics: dict[str, Any] | None = None,
     licence: str = "Apache-2.0",
     provenance: str = "",
+    precision: str = "float32",
 ) -> Path:
     """Write NAME.onnx and NAME.json and check that ONNX Runtime agrees with PyTorch.
 
@@ -62,12 +69,15 @@ def export(
         metrics: measured figures, for the sidecar.
         licence: of the weights.
         provenance: how the weights were made.
+        precision: "float32", or "float16" for the convolutions and the per-hand blocks
+            (`precision.with_float16`); inputs and outputs are the same.
 
     Returns:
         the path of the .onnx file.
 
     Raises:
-        HandmeshError: ONNX Runtime's joints differ from PyTorch's by more than 0.1 mm.
+        HandmeshError: ONNX Runtime's hands differ from PyTorch's float32 ones by more than
+            `parity.FLOAT32_LIMIT` or, for float16, `parity.REDUCED_LIMIT`.
     """
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +95,8 @@ def export(
         provenance=provenance,
     )
     output_names = list(output_shapes(sidecar))
-    graph = _Graph(network, output_names).eval()
+    exported = with_float16(network) if precision == "float16" else network
+    graph = _Graph(exported, output_names).eval()
     example = (
         torch.zeros(1, size, size, 3, dtype=torch.uint8),
         torch.tensor([[float(size), float(size), size / 2, size / 2]]),
@@ -110,56 +121,42 @@ def export(
     output.write_bytes(content)
     sidecar = replace(sidecar, onnx_sha256=hashlib.sha256(content).hexdigest())
     sidecar.write(output.with_suffix(".json"))
-    drift = graph_drift(network, output)
-    if drift > MAX_DRIFT_M:
+    found = graph_drift(network, output)
+    if not found.within(REDUCED_LIMIT if precision == "float16" else FLOAT32_LIMIT):
         raise HandmeshError(
-            f"The exported graph {output} differs from the network by {1e3 * drift:.3f} mm: "
-            "please report this with your versions of torch and onnxruntime."
+            f"The exported graph {output} differs from the network ({found}): please report this "
+            "with your versions of torch and onnxruntime."
         )
     return output
 
 
-def graph_drift(network: HandNetwork, path: str | Path, images: int = 4) -> float:
-    """Return the largest distance between PyTorch's and ONNX Runtime's joints and vertices.
-
-    Slots are compared where both give the same centre and side: near-ties may swap their order.
+def graph_drift(network: HandNetwork, path: str | Path, images: int = 4) -> Drift:
+    """Return how far ONNX Runtime's hands are from PyTorch's on fixed images.
 
     Args:
         network: in evaluation mode.
         path: of the .onnx file.
-        images: number of fixed noise images.
-
-    Returns:
-        metres.
+        images: how many.
     """
     backend = OnnxRuntimeBackend(path)
-    size, random = network.config.input_size, np.random.default_rng(0)
-    intrinsics = np.array([[size, size, size / 2, size / 2]], np.float32)
-    worst = 0.0
-    for _ in range(images):
-        coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        image = np.kron(coarse, np.ones((size // 8, size // 8, 1), np.uint8))[None]
-        found = backend(image, intrinsics)
+    pairs = []
+    for image, intrinsics in fixed_images(backend.sidecar.input_size, images):
         with torch.inference_mode():
             expected = network(torch.from_numpy(image), torch.from_numpy(intrinsics))
-        centres = expected["centre"].numpy()
-        for slot, centre in enumerate(found["centre"]):
-            same = np.flatnonzero(
-                (np.abs(centres - centre).max(1) < 0.5)
-                & ((expected["handedness"].numpy() >= 0.5) == (found["handedness"][slot] >= 0.5))
-            )
-            for other in same[:1]:
-                for name in ("joints", "vertices"):
-                    gap = np.abs(expected[name][other].numpy() - found[name][slot]).max()
-                    worst = max(worst, float(gap))
+        pairs.append(
+            (backend(image, intrinsics), {name: v.numpy() for name, v in expected.items()})
+        )
     backend.close()
-    return worst
+    return drift(pairs)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("checkpoint", type=Path, help=".ckpt file that `handmesh train` wrote")
     parser.add_argument("output", type=Path, help=".onnx file to write; the sidecar goes beside")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float32", help="float16 is for GPUs"
+    )
     parser.add_argument("--model-id", help="name and version (default: the file's name)")
     parser.add_argument("--threshold", type=float, default=0.3, help="default score threshold")
     parser.add_argument("--training-data", nargs="*", default=[], help="names of the data sets")
@@ -186,6 +183,7 @@ def run(args: argparse.Namespace) -> int:
         metrics=metrics,
         licence=args.licence,
         provenance=args.provenance,
+        precision=args.precision,
     )
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB) and its sidecar are written.")
     return 0

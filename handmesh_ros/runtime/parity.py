@@ -1,0 +1,114 @@
+"""Whether two backends give the same hands: what an engine or an export is accepted by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmesh_ros.runtime.backend import Backend
+
+SAME_CENTRE_PX = 0.5
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The largest differences between hands that two backends found at the same place.
+
+    Attributes:
+        found_again: share of the reference's hands that the other found, in [0, 1].
+        mesh_m: of a joint or vertex relative to the wrist, metres.
+        keypoints_px: of a keypoint in the image, network pixels.
+        distance: of the wrist, as a fraction of its distance from the camera.
+    """
+
+    found_again: float
+    mesh_m: float
+    keypoints_px: float
+    distance: float
+
+    def within(self, limit: Drift) -> bool:
+        """Return whether this is at least as good as `limit` in everything."""
+        return (
+            self.found_again >= limit.found_again
+            and self.mesh_m <= limit.mesh_m
+            and self.keypoints_px <= limit.keypoints_px
+            and self.distance <= limit.distance
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.found_again:.0%} of the hands found again, mesh within "
+            f"{1e3 * self.mesh_m:.3f} mm, keypoints within {self.keypoints_px:.3f} px, distance "
+            f"within {self.distance:.3%}"
+        )
+
+
+FLOAT32_LIMIT = Drift(found_again=0.9, mesh_m=1e-4, keypoints_px=0.05, distance=1e-3)
+"""Between two float32 runtimes."""
+
+REDUCED_LIMIT = Drift(found_again=0.7, mesh_m=1e-3, keypoints_px=1.0, distance=1e-2)
+"""Where convolutions run in float16 or TF32; near-ties among peaks may change places."""
+
+
+def fixed_images(
+    input_size: tuple[int, int], count: int = 4
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield images [1, H, W, 3] uint8 of random coloured blocks with intrinsics [1, 4] float32."""
+    height, width = input_size
+    random = np.random.default_rng(0)
+    focal = max(height, width)
+    intrinsics = np.array([[focal, focal, width / 2, height / 2]], np.float32)
+    blocks = np.ones((-(-height // 8), -(-width // 8), 1), np.uint8)
+    for _ in range(count):
+        coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        image = np.kron(coarse, blocks)[:height, :width]
+        yield np.ascontiguousarray(image)[None], intrinsics
+
+
+def compare(backend: Backend, reference: Backend, images: int = 4) -> Drift:
+    """Run two backends on `fixed_images` and return how far `backend` is from `reference`."""
+    pairs = []
+    for image, intrinsics in fixed_images(reference.sidecar.input_size, images):
+        expected = {name: values.copy() for name, values in reference(image, intrinsics).items()}
+        found = {name: values.copy() for name, values in backend(image, intrinsics).items()}
+        pairs.append((found, expected))
+    return drift(pairs)
+
+
+def drift(pairs: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]) -> Drift:
+    """Compare outputs of the graph.
+
+    Slots belong together where they have the same centre and side: near-ties may swap their order.
+
+    Args:
+        pairs: (found, expected), each as `backend.output_shapes` says.
+    """
+    expected_count = matched = 0
+    mesh = keypoints = distance = 0.0
+    for found, expected in pairs:
+        for slot, centre in enumerate(expected["centre"]):
+            expected_count += 1
+            same = np.abs(found["centre"] - centre).max(axis=1) < SAME_CENTRE_PX
+            same &= (found["handedness"] >= 0.5) == (expected["handedness"][slot] >= 0.5)
+            others = np.flatnonzero(same)
+            if not len(others):
+                continue
+            other = others[0]
+            matched += 1
+            for name in ("joints", "vertices"):
+                gap = found[name][other] - found["translation"][other]
+                gap = gap - (expected[name][slot] - expected["translation"][slot])
+                mesh = max(mesh, _largest(np.linalg.norm(gap, axis=-1)))
+            gap = found["joints_2d"][other] - expected["joints_2d"][slot]
+            keypoints = max(keypoints, _largest(np.linalg.norm(gap, axis=-1)))
+            wrist = expected["translation"][slot]
+            gap = np.linalg.norm(found["translation"][other] - wrist)
+            distance = max(distance, _largest(gap / max(float(np.linalg.norm(wrist)), 1e-6)))
+    return Drift(matched / max(expected_count, 1), mesh, keypoints, distance)
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest value; infinite if one is not a number, so that no limit lets it pass."""
+    return float(np.max(values)) if np.isfinite(values).all() else float("inf")
