@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from handmesh_ros.hand.conventions import MIDDLE_MCP, WRIST
-from handmesh_ros.hand.hands import Hands
+from handmesh_ros.hand.conventions import MIDDLE_MCP, RIGHT, WRIST
+from handmesh_ros.hand.hands import Hands, ScaleSource
 
 LENGTH_CHAIN = (WRIST, MIDDLE_MCP, MIDDLE_MCP + 1, MIDDLE_MCP + 2, MIDDLE_MCP + 3)
 """Keypoints from the wrist to the middle fingertip."""
@@ -43,3 +43,18 @@ def rescaled(hands: Hands, factor: np.ndarray, source: np.ndarray) -> Hands:
         translation=hands.translation * factor[:, None],
         scale_source=np.asarray(source, np.uint8),
     )
+
+
+def calibrated(hands: Hands, left_m: float, right_m: float) -> Hands:
+    """Return hands in the sizes that were measured for their owner.
+
+    Args:
+        hands: of one image.
+        left_m: `hand_length` of left hands, metres; 0 where it is not known.
+        right_m: the same of right hands.
+    """
+    known = np.where(hands.handedness == RIGHT, right_m, left_m)
+    length = np.maximum(hand_length(hands.joints), 1e-6)
+    factor = np.where(known > 0, known / length, 1.0)
+    source = np.where(known > 0, ScaleSource.CALIBRATED, hands.scale_source)
+    return rescaled(hands, factor, source)

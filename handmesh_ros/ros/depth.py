@@ -10,6 +10,7 @@ from handmesh_ros.depth.images import DepthQueue, depth_to_metres
 from handmesh_ros.depth.scale import measure_scale, with_depth
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
+from handmesh_ros.hand.size import calibrated
 from handmesh_ros.ros.detection import Detection
 from handmesh_ros.ros.parameters import Parameters
 
@@ -30,8 +31,9 @@ class DepthScaling:
         self._queue.put(message)
 
     def __call__(self, detection: Detection, parameters: Parameters) -> Hands:
-        """Return the hands of an image, metric where depth tells."""
-        hands = detection.hands
+        """Return the hands of an image: in the size that depth tells, else the calibrated one."""
+        lengths = parameters.left_hand_length_m, parameters.right_hand_length_m
+        hands = calibrated(detection.hands, *lengths)
         if not parameters.use_depth or not len(hands):
             return hands
         try:

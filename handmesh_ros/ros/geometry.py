@@ -19,7 +19,7 @@ RELATIVE_DEPTH_SIGMA = {
 Calibrated: the network's scale in the image alone. Depth: a depth camera's, and the mesh's fit."""
 
 UNSEEN_SIGMA_M_S = 0.5
-"""By how much the standard deviation of a position grows with each second that a hand is unseen."""
+"""Growth of the standard deviation of a position for each second that a hand is unseen."""
 
 ROTATION_SIGMA_RAD = 0.15
 """Standard deviation of the wrist's orientation about every axis."""

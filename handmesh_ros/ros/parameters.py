@@ -101,6 +101,15 @@ class Parameters:
     max_hands: int = _parameter(
         0, "publish at most this many hands, best first; 0 publishes all", range=(0, 100)
     )
+    left_hand_length_m: float = _parameter(
+        0.0,
+        "length of the left hand along its bones, wrist to middle fingertip; 0 assumes one",
+        unit="m",
+        range=(0.0, 0.4),
+    )
+    right_hand_length_m: float = _parameter(
+        0.0, "the same of the right hand", unit="m", range=(0.0, 0.4)
+    )
     use_depth: bool = _parameter(
         False,
         "subscribe to `depth`, aligned with the image, and take the hands' size from it",
