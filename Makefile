@@ -11,7 +11,7 @@ ROS = . .colcon/env.sh &&
 BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint params clean
+.PHONY: help demo test lint params gpu-check clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -31,6 +31,9 @@ lint:  ## ruff and mypy
 params:  ## write config/detect.yaml and docs/parameters.md from the parameter schema
 	$(BOOTSTRAP)
 	@$(ROS) python scripts/write_parameters.py
+
+gpu-check:  ## on an NVIDIA GPU: parity, speed and memory of all backends that $(PYTHON) has
+	@PYTHONPATH=. $(PYTHON) scripts/gpu_check.py $(MODEL)
 
 clean:  ## remove everything that make made
 	rm -rf .venv .colcon out *.egg-info

@@ -161,6 +161,8 @@ def _gpu() -> Iterator[Finding]:
         found = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         advice = "detection on the GPU: pip install onnxruntime-gpu in place of onnxruntime"
         yield Finding("ONNX Runtime on CUDA", found, "available" if found else advice)
+    for part, module in (("TensorRT", "tensorrt"), ("TensorRT-RTX", "tensorrt_rtx")):
+        yield package(part, module, "detection on the GPU", "see docs/tensorrt.md")
 
 
 def _optional() -> Iterator[Finding]:

@@ -62,7 +62,7 @@ def verify(model: Path, library: str, cache: Path | None = None) -> None:
         HandmeshError: the engine cannot be run, or it drifts.
     """
     engine = TensorRtBackend(model, library=library, cache=cache)
-    reference = OnnxRuntimeBackend(model)
+    reference = OnnxRuntimeBackend(model, cuda=False)
     try:
         found = compare(engine, reference)
         if not found.within(REDUCED_LIMIT):

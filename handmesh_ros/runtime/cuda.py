@@ -201,11 +201,11 @@ def open_cuda() -> Cuda:
     )
 
 
-def host_array(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def host_array(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """Return an array over memory that stays where it is, such as that of `malloc_pinned`."""
     size = int(np.prod(shape)) * dtype.itemsize
     content = (ctypes.c_uint8 * size).from_address(address)
-    return np.frombuffer(content, dtype).reshape(shape)
+    return np.ctypeslib.as_array(content).view(dtype).reshape(shape)
 
 
 def _first_line(path: Path) -> str:

@@ -44,7 +44,7 @@ def engine_tensors(trt: Any, engine: Any) -> dict[str, Tensor]:
     Raises:
         HandmeshError: one has a type that the runtime does not exchange.
     """
-    types = {
+    types: dict[Any, np.dtype[Any]] = {
         trt.DataType.UINT8: np.dtype(np.uint8),
         trt.DataType.FLOAT: np.dtype(np.float32),
     }

@@ -20,17 +20,18 @@ class OnnxRuntimeBackend:
     Args:
         path: NAME.onnx; its sidecar NAME.json lies beside it.
         threads: CPU threads inside one run; None lets ONNX Runtime take one per physical core.
+        cuda: whether to run on the GPU where the CUDA provider loads.
 
     Raises:
         HandmeshError: the file is damaged or not the one that its sidecar describes.
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path, *, threads: int | None = None, cuda: bool = True) -> None:
         path = Path(path)
         self.sidecar, graph = read_graph(path)
         try:
             self._session = onnxruntime.InferenceSession(
-                graph, sess_options=_session_options(threads), providers=_providers()
+                graph, sess_options=_session_options(threads), providers=_providers(cuda)
             )
         except Exception as error:  # ONNX Runtime's exceptions share no base class but this one.
             reason = str(error).splitlines()[0]
@@ -59,9 +60,9 @@ class OnnxRuntimeBackend:
         del self._session
 
 
-def _providers() -> list[str]:
+def _providers(cuda: bool) -> list[str]:
     available = onnxruntime.get_available_providers()
-    return [provider for provider in _PROVIDERS if provider in available]
+    return [name for name in _PROVIDERS if name in available and (cuda or "CUDA" not in name)]
 
 
 def _session_options(threads: int | None) -> onnxruntime.SessionOptions:

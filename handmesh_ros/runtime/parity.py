@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
 
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import Backend
 
+_CLIP = Path(__file__).resolve().parent.parent / "assets" / "demo.mp4"
+_FRAMES_BETWEEN = 8
 SAME_CENTRE_PX = 0.5
 
 
@@ -48,48 +53,72 @@ class Drift:
 FLOAT32_LIMIT = Drift(found_again=0.9, mesh_m=1e-4, keypoints_px=0.05, distance=1e-3)
 """Between two float32 runtimes."""
 
-REDUCED_LIMIT = Drift(found_again=0.7, mesh_m=1e-3, keypoints_px=1.0, distance=1e-2)
-"""Where convolutions run in float16 or TF32; near-ties among peaks may change places."""
+REDUCED_LIMIT = Drift(found_again=0.9, mesh_m=1e-3, keypoints_px=1.0, distance=1e-2)
+"""Where convolutions run in float16 or TF32."""
 
 
 def fixed_images(
-    input_size: tuple[int, int], count: int = 4
+    input_size: tuple[int, int], count: int = 6
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield images [1, H, W, 3] uint8 of random coloured blocks with intrinsics [1, 4] float32."""
+    """Yield frames of the demo clip, which shows hands, as the graph's inputs.
+
+    Yields:
+        image [1, H, W, 3] uint8 RGB, stretched, and intrinsics [1, 4] float32.
+
+    Raises:
+        HandmeshError: OpenCV cannot read the clip.
+    """
     height, width = input_size
-    random = np.random.default_rng(0)
     focal = max(height, width)
     intrinsics = np.array([[focal, focal, width / 2, height / 2]], np.float32)
-    blocks = np.ones((-(-height // 8), -(-width // 8), 1), np.uint8)
+    clip = cv2.VideoCapture(str(_CLIP))
     for _ in range(count):
-        coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        image = np.kron(coarse, blocks)[:height, :width]
-        yield np.ascontiguousarray(image)[None], intrinsics
+        read, frame = clip.read()
+        if not read:
+            raise HandmeshError(
+                f"OpenCV cannot read {_CLIP}: install an opencv-python that reads videos."
+            )
+        image = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+        yield np.ascontiguousarray(image[None, :, :, ::-1]), intrinsics
+        for _ in range(_FRAMES_BETWEEN):
+            clip.grab()
+    clip.release()
 
 
-def compare(backend: Backend, reference: Backend, images: int = 4) -> Drift:
-    """Run two backends on `fixed_images` and return how far `backend` is from `reference`."""
+def compare(backend: Backend, reference: Backend, images: int = 6) -> Drift:
+    """Run two backends on `fixed_images` and return how far `backend` is from `reference`.
+
+    Only hands above the model's score threshold count, as in `drift`.
+    """
     pairs = []
     for image, intrinsics in fixed_images(reference.sidecar.input_size, images):
         expected = {name: values.copy() for name, values in reference(image, intrinsics).items()}
         found = {name: values.copy() for name, values in backend(image, intrinsics).items()}
         pairs.append((found, expected))
-    return drift(pairs)
+    return drift(pairs, reference.sidecar.score_threshold)
 
 
-def drift(pairs: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]) -> Drift:
+def drift(
+    pairs: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]],
+    score_threshold: float = 0.0,
+) -> Drift:
     """Compare outputs of the graph.
 
     Slots belong together where they have the same centre and side: near-ties may swap their order.
 
     Args:
         pairs: (found, expected), each as `backend.output_shapes` says.
+        score_threshold: expected slots below it do not count, but the best one of each image
+            always does. What the network makes of a place without a hand is not smooth: there
+            float16 has been seen to turn a mesh by 30 mm.
     """
     expected_count = matched = 0
     mesh = keypoints = distance = 0.0
     for found, expected in pairs:
-        for slot, centre in enumerate(expected["centre"]):
+        best = expected["score"].max()
+        for slot in np.flatnonzero(expected["score"] >= min(score_threshold, best)):
             expected_count += 1
+            centre = expected["centre"][slot]
             same = np.abs(found["centre"] - centre).max(axis=1) < SAME_CENTRE_PX
             same &= (found["handedness"] >= 0.5) == (expected["handedness"][slot] >= 0.5)
             others = np.flatnonzero(same)
@@ -104,8 +133,9 @@ def drift(pairs: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]) -> D
             gap = found["joints_2d"][other] - expected["joints_2d"][slot]
             keypoints = max(keypoints, _largest(np.linalg.norm(gap, axis=-1)))
             wrist = expected["translation"][slot]
-            gap = np.linalg.norm(found["translation"][other] - wrist)
-            distance = max(distance, _largest(gap / max(float(np.linalg.norm(wrist)), 1e-6)))
+            gap = found["translation"][other] - wrist
+            share = np.linalg.norm(gap) / max(float(np.linalg.norm(wrist)), 1e-6)
+            distance = max(distance, _largest(np.array(share)))
     return Drift(matched / max(expected_count, 1), mesh, keypoints, distance)
 
 

@@ -37,7 +37,7 @@ OPSET = 18
 class _Graph(torch.nn.Module):
     """The network with its outputs as a tuple, in the contract's order."""
 
-    def __init__(self, network: HandNetwork, output_names: list[str]):
+    def __init__(self, network: torch.nn.Module, output_names: list[str]):
         super().__init__()
         self.network, self.output_names = network, output_names
 
@@ -130,7 +130,7 @@ def export(
     return output
 
 
-def graph_drift(network: HandNetwork, path: str | Path, images: int = 4) -> Drift:
+def graph_drift(network: HandNetwork, path: str | Path, images: int = 6) -> Drift:
     """Return how far ONNX Runtime's hands are from PyTorch's on fixed images.
 
     Args:
@@ -147,7 +147,7 @@ def graph_drift(network: HandNetwork, path: str | Path, images: int = 4) -> Drif
             (backend(image, intrinsics), {name: v.numpy() for name, v in expected.items()})
         )
     backend.close()
-    return drift(pairs)
+    return drift(pairs, backend.sidecar.score_threshold)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

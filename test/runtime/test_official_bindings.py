@@ -1,6 +1,6 @@
 """With NVIDIA's own packages where they are installed; neither needs a GPU for this.
 
-    pip install tensorrt-rtx-cu13 cuda-bindings
+pip install tensorrt-rtx-cu13 cuda-bindings
 """
 
 from __future__ import annotations

@@ -39,3 +39,11 @@ def test_the_order_of_slots_does_not_matter(outputs):
 def test_differences_are_found(outputs, name, change):
     changed = {**outputs, name: outputs[name] + np.float32(change)}
     assert not drift([(changed, outputs)]).within(REDUCED_LIMIT)
+
+
+def test_slots_below_the_threshold_do_not_count_but_the_best_does(outputs):
+    far = {**outputs, "vertices": outputs["vertices"] + np.float32([[[0]], [[0]], [[1]]])}
+    assert drift([(far, outputs)], 0.3).within(FLOAT32_LIMIT)
+    assert not drift([(far, outputs)], 0.0).within(REDUCED_LIMIT)
+    nothing = {**outputs, "vertices": outputs["vertices"] + np.float32(1)}
+    assert not drift([(nothing, outputs)], 2.0).within(REDUCED_LIMIT)

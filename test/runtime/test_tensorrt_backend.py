@@ -23,7 +23,6 @@ def install(monkeypatch, library="tensorrt", version="10.3.0", **cuda):
     trt.__spec__ = object()
     for name in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, name, None)
-        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, trt)
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cudart)
     return trt, cudart
