@@ -42,9 +42,9 @@ def with_float16(network: nn.Module) -> nn.Module:
 
 def _convert_children(module: nn.Module) -> None:
     for name, child in module.named_children():
-        if isinstance(child, nn.Sequential) or any(
-            isinstance(part, nn.Conv2d) for part in child.modules()
-        ):
+        convolves = any(isinstance(part, nn.Conv2d) for part in child.modules())
+        is_list = isinstance(child, nn.ModuleList)  # has no forward of its own to wrap
+        if not is_list and (convolves or isinstance(child, nn.Sequential)):
             setattr(module, name, Float16(child))
         else:
             _convert_children(child)

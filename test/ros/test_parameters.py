@@ -21,7 +21,7 @@ def test_defaults_are_valid():
         ({"marker_rate_hz": 0.0}, "0.1 to 120 Hz"),
         ({"max_hands": -1}, "0 to 100"),
         ({"max_hands": True}, "whole number"),
-        ({"backend": "abacus"}, "choose auto or onnxruntime"),
+        ({"backend": "abacus"}, "choose auto or tensorrt"),
         ({"publish_mesh": "yes"}, "boolean"),
     ],
 )
