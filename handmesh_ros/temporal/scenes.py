@@ -108,8 +108,8 @@ class Stage:
 
     def play(self, actors: list[Actor], duration_s: float) -> Iterator[Frame]:
         """Yield the images of a scene, `RATE_HZ` of them per second."""
-        away_since = {index: -np.inf for index in range(len(actors))}
-        identity = {index: -1 for index in range(len(actors))}
+        away_since = np.full(len(actors), -np.inf)
+        identity = np.full(len(actors), -1)
         next_identity = 0
         for number in range(round(duration_s * RATE_HZ)):
             time_s = number / RATE_HZ
@@ -122,8 +122,7 @@ class Stage:
             hidden = np.array([actor.hidden(time_s) for actor in actors]) | _is_covered(truth)
             found = self._detect(truth[np.flatnonzero(inside & ~hidden)])
             chosen = np.flatnonzero(inside)
-            names = np.array([identity[index] for index in chosen], int)
-            yield Frame(time_s, truth[chosen], names, found)
+            yield Frame(time_s, truth[chosen], identity[chosen], found)
 
     def _hand(self, actor: Actor, time_s: float) -> Hands:
         """Return the true hand of an actor."""
