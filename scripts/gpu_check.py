@@ -13,14 +13,21 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
+try:
+    import numpy as np
 
-from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import Backend, open_backend
-from handmesh_ros.runtime.cuda import Device, open_cuda
-from handmesh_ros.runtime.estimator import BUNDLED_MODEL
-from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
-from handmesh_ros.runtime.parity import REDUCED_LIMIT, compare, fixed_images
+    from handmesh_ros.errors import HandmeshError
+    from handmesh_ros.runtime.backend import Backend, open_backend
+    from handmesh_ros.runtime.cuda import Device, open_cuda
+    from handmesh_ros.runtime.estimator import BUNDLED_MODEL
+    from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
+    from handmesh_ros.runtime.parity import REDUCED_LIMIT, compare, fixed_images
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"gpu-check: {sys.executable} lacks the package {missing.name}: run `make demo` once and "
+        "then `make gpu-check PYTHON=.venv/bin/python`, or name an interpreter that has the "
+        "GPU's packages and handmesh_ros."
+    )
 
 ROOT = Path(__file__).resolve().parent.parent
 WARM_UP, TIMED = 20, 300
