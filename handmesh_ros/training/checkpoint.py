@@ -9,7 +9,8 @@ import torch
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import HandNetwork, NetworkConfig
+from handmesh_ros.network.config import NetworkConfig
+from handmesh_ros.network.model import HandNetwork
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 import yaml
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.network.model import NetworkConfig
+from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.training.datasets.augment import AugmentOptions
 from handmesh_ros.training.losses import LossWeights
 

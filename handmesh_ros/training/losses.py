@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from handmesh_ros.hand.conventions import SKELETON
-from handmesh_ros.network.model import HandGeometry, HandParameters, palm_turn, project
+from handmesh_ros.network.heads import HandBoxes, HandParameters, palm_turn
+from handmesh_ros.network.placement import HandGeometry, project
 
 _DECIMETRES = 10.0
 
@@ -31,7 +32,11 @@ class LossWeights:
         centre: focal loss of the two centre heatmaps.
         keypoint_heatmaps: focal loss of 21 keypoint heatmaps that only training sees.
         size: of the box's longer side, absolute difference of logarithms.
-        box: L1 of the box corners and one minus generalised IoU.
+        coarse_box: L1 of the corners of the box found from the centre, and one minus
+            generalised IoU.
+        box: the same of the box found from a look around that.
+        quality: cross entropy of the box's quality against its IoU, against 0 for places where
+            there is no hand.
         side: cross entropy of the side.
         palm: cross entropy of the face that is seen, where it is seen clearly.
         turn: cross entropy of the way round that the knuckles lie, where it is clear.
@@ -51,7 +56,9 @@ class LossWeights:
     centre: float = 1.0
     keypoint_heatmaps: float = 1.0
     size: float = 0.5
-    box: float = 1.0
+    coarse_box: float = 0.5
+    box: float = 2.0
+    quality: float = 1.0
     side: float = 2.0
     palm: float = 2.0
     turn: float = 2.0
@@ -160,6 +167,35 @@ def keypoint_targets(
     return bumps.amax(1)
 
 
+def empty_places(
+    heatmaps: Tensor, batch: dict[str, Tensor], stride: int, count: int
+) -> tuple[Tensor, Tensor]:
+    """Return the places outside every hand's box that look most like a hand's centre.
+
+    Args:
+        heatmaps: (B, 2, H, W) probabilities.
+        batch: with `valid` (B, M) and `box` (B, M, 4).
+        stride: network pixels per cell.
+        count: places per image.
+
+    Returns:
+        image (P,) indices into B and centre (P, 2) network pixels, P at most B times count.
+    """
+    height, width = heatmaps.shape[2:]
+    best = heatmaps.amax(1)
+    best = best * (best >= F.max_pool2d(best[:, None], 3, stride=1, padding=1)[:, 0])
+    y, x = ((torch.arange(n, device=best.device) + 0.5) * stride - 0.5 for n in (height, width))
+    box = batch["box"][..., None]  # (B, M, 4, 1)
+    in_x = (x >= box[:, :, 0]) & (x <= box[:, :, 2])  # (B, M, W)
+    in_y = (y >= box[:, :, 1]) & (y <= box[:, :, 3])  # (B, M, H)
+    in_hand = in_y[..., :, None] & in_x[..., None, :] & batch["valid"][..., None, None]
+    best = best * ~in_hand.any(1)
+    score, cell = torch.topk(best.flatten(1), count, dim=1)
+    image, place = (score > 0).nonzero(as_tuple=True)
+    cell = cell[image, place]
+    return image, torch.stack([x[cell % width], y[cell // width]], dim=1)
+
+
 def focal_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Return the penalty-reduced focal loss, α = 2, β = 4, per positive (Law & Deng 2018).
 
@@ -175,15 +211,15 @@ def focal_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return ((hit + miss) * weight).sum() / positive.sum().clamp(min=1)
 
 
-def generalised_iou(box: Tensor, truth: Tensor) -> Tensor:
-    """Return the generalised IoU of paired boxes (Rezatofighi et al. 2019).
+def box_ious(box: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Return IoU and generalised IoU of paired boxes (Rezatofighi et al. 2019).
 
     Args:
         box: (N, 4) x0, y0, x1, y1.
         truth: (N, 4).
 
     Returns:
-        (N,) in (-1, 1].
+        (N,) in [0, 1] and (N,) in (-1, 1].
     """
 
     def area(corners: Tensor) -> Tensor:
@@ -194,7 +230,7 @@ def generalised_iou(box: Tensor, truth: Tensor) -> Tensor:
     union = (area(box) + area(truth) - shared).clamp(min=1e-6)
     low, high = torch.minimum(box[:, :2], truth[:, :2]), torch.maximum(box[:, 2:], truth[:, 2:])
     hull = (high - low).clamp(min=0).prod(1).clamp(min=1e-6)
-    return shared / union - (hull - union) / hull
+    return shared / union, shared / union - (hull - union) / hull
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -206,6 +242,40 @@ def _cross_entropy(logit: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """Mean binary cross entropy; all (N,)."""
     loss = F.binary_cross_entropy_with_logits(logit, truth.to(logit.dtype), reduction="none")
     return _mean(loss[:, None], weight)
+
+
+def _size(truth: dict[str, Tensor]) -> Tensor:
+    """Longer sides (N,) of the true boxes, network pixels."""
+    return (truth["box"][:, 2:] - truth["box"][:, :2]).amax(1).clamp(min=4)
+
+
+def box_losses(found: HandBoxes, truth: dict[str, Tensor], nothing: Tensor) -> dict[str, Tensor]:
+    """Compute the losses of N hands' boxes, unweighted.
+
+    Args:
+        found: the box head's output.
+        truth: the batch's fields for these hands, each (N, ...).
+        nothing: (P,) quality logits of places where there is no hand.
+
+    Returns:
+        the scalars size, coarse_box, box and quality.
+    """
+    size = _size(truth)
+    everyone = torch.ones_like(size)
+
+    def corners(box: Tensor) -> Tensor:
+        distance = ((box - truth["box"]).abs() / size[:, None]).mean(1)
+        _, generalised = box_ious(box, truth["box"])
+        return _mean((distance + 0.5 * (1 - generalised))[:, None], everyone)
+
+    iou, _ = box_ious(found.box.detach(), truth["box"])
+    return {
+        "size": _mean((torch.log(found.size) - torch.log(size)).abs()[:, None], everyone),
+        "coarse_box": corners(found.coarse_box),
+        "box": corners(found.box),
+        "quality": _cross_entropy(found.quality_logit, iou, everyone)
+        + _cross_entropy(nothing, torch.zeros_like(nothing), torch.ones_like(nothing)),
+    }
 
 
 def _bones(points: Tensor) -> Tensor:
@@ -231,11 +301,11 @@ def hand_losses(
         true_vertices: (N, V, 3) metres, relative to the wrist; unused rows may be anything finite.
 
     Returns:
-        one scalar for each field of `LossWeights` but the two of heatmaps.
+        one scalar for each field of `LossWeights` but those of heatmaps and boxes.
     """
-    everyone = torch.ones_like(found.size)
+    size = _size(truth)
+    everyone = torch.ones_like(size)
     with_3d = truth["has_3d"].float()
-    size = (truth["box"][:, 2:] - truth["box"][:, :2]).amax(1).clamp(min=4)
     in_sizes = 1 / size[:, None, None]
     keypoints = truth["keypoints_2d"]
     # Hidden keypoints are guesses: they count less, with 3D labels (exact) or without.
@@ -248,14 +318,7 @@ def hand_losses(
     joints = hands.joints - hands.translation[:, None]
     vertices = hands.vertices - hands.translation[:, None]
     true_depth = truth["translation"][:, 2].clamp(min=0.05)
-    box = (found.box - truth["box"]).abs() / size[:, None]
     return {
-        "size": _mean((torch.log(found.size) - torch.log(size)).abs()[:, None], everyone),
-        "box": _mean(
-            box.mean(1, keepdim=True)
-            + 0.5 * (1 - generalised_iou(found.box, truth["box"]))[:, None],
-            everyone,
-        ),
         "side": _cross_entropy(found.side_logit, truth["is_right"], everyone),
         "palm": _cross_entropy(
             found.palm_logit,

@@ -13,10 +13,15 @@ from torch.utils.data import Sampler
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import WINDOW, HandNetwork, NetworkConfig, place
+from handmesh_ros.network.config import NetworkConfig
+from handmesh_ros.network.heads import WINDOW, box_windows
+from handmesh_ros.network.model import HandNetwork
+from handmesh_ros.network.placement import place
 from handmesh_ros.training.losses import (
     LossWeights,
+    box_losses,
     centre_targets,
+    empty_places,
     focal_loss,
     hand_centres,
     hand_losses,
@@ -24,14 +29,28 @@ from handmesh_ros.training.losses import (
     total_loss,
 )
 
+EMPTY_PLACES = 4
+"""Places per image where there is no hand that the box head learns to tell apart."""
 
-def jittered_windows(box: Tensor, draws: torch.Generator) -> Tensor:
-    """Return the windows (N, 3) of true boxes (N, 4), as far off as boxes found are."""
-    size = (box[:, 2:] - box[:, :2]).amax(1).clamp(min=4)
-    shift = 0.06 * torch.randn(len(box), 2, generator=draws).to(box)
-    zoom = torch.exp(0.12 * torch.randn(len(box), generator=draws)).to(box)
-    middle = (box[:, :2] + box[:, 2:]) / 2 + shift * size[:, None]
-    return torch.cat([middle, (WINDOW * size * zoom)[:, None]], dim=1)
+
+def jittered_windows(
+    box: Tensor, shift: float, zoom: float, draws: torch.Generator | None
+) -> Tensor:
+    """Return the windows (N, 3) of true boxes (N, 4), as far off as boxes found are.
+
+    Args:
+        box: x0, y0, x1, y1, pixels.
+        shift: standard deviation of the middle, in box sizes.
+        zoom: standard deviation of the size's logarithm.
+        draws: where the random numbers come from; None for none.
+    """
+    window = box_windows(box)
+    if draws is None:
+        return window
+    size = window[:, 2:] / WINDOW
+    middle = window[:, :2] + size * shift * torch.randn(len(box), 2, generator=draws).to(box)
+    zooms = torch.exp(zoom * torch.randn(len(box), 1, generator=draws)).to(box)
+    return torch.cat([middle, window[:, 2:] * zooms], dim=1)
 
 
 class ResumableSampler(Sampler[int]):
@@ -146,6 +165,7 @@ class HandTrainer(lightning.LightningModule):
         }
         centre, _ = hand_centres(truth["keypoints_2d"], width * stride, height * stride)
         centre = (torch.floor((centre + 0.5) / stride) + 0.5) * stride - 0.5
+        draws = None
         if jitter:
             # Half of the time a neighbouring cell is read: peaks are not always at the centre.
             # The draws come from the step, so that a resumed run repeats them.
@@ -153,9 +173,15 @@ class HandTrainer(lightning.LightningModule):
             shift = torch.randint(-1, 2, centre.shape, generator=draws)
             shift = shift * (torch.rand(len(centre), 1, generator=draws) < 0.5)
             centre = centre + shift.to(centre) * stride
+        look = jittered_windows(truth["box"], 0.12, 0.25, draws)
+        boxes = network.boxes_at(maps, image, centre, look)
+        heatmaps = torch.sigmoid(heatmap_logits.detach())
+        elsewhere, place_there = empty_places(heatmaps, batch, stride, EMPTY_PLACES)
+        nothing = network.boxes_at(maps, elsewhere, place_there).quality_logit
+        losses.update(box_losses(boxes, truth, nothing))
         is_right = truth["is_right"].float()
-        window = jittered_windows(truth["box"], draws) if jitter else None
-        found = network.hands_at(maps, image, centre, is_right, window=window)
+        window = jittered_windows(truth["box"], 0.05, 0.1, draws)
+        found = network.hands_in(maps, image, window, is_right)
         hands = place(found, is_right, truth["hand_intrinsics"], network.hand_model)
         with torch.no_grad():
             rotations = truth["rotations"].float()

@@ -5,7 +5,10 @@ import torch
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.backbone import BACKBONES
-from handmesh_ros.network.model import HandNetwork, NetworkConfig, palm_turn, project, ray_rotation
+from handmesh_ros.network.config import NetworkConfig
+from handmesh_ros.network.heads import WINDOW, box_windows, palm_turn
+from handmesh_ros.network.model import HandNetwork
+from handmesh_ros.network.placement import project, ray_rotation
 
 SIZE = 128
 
@@ -95,14 +98,14 @@ def test_peaks_find_a_lone_maximum_on_its_side(network):
 
 
 def test_the_side_is_decided_by_heatmaps_and_heads_together(network):
-    maps, centre = random_maps(network, 1), torch.tensor([[40.0, 50.0]])
+    maps, window = random_maps(network, 1), torch.tensor([[40.0, 50.0, 60.0]])
     with torch.inference_mode():
         for logit in (-50.0, 50.0):
-            found = network.hands_at(
-                maps, torch.tensor([0]), centre, side_logit=torch.tensor([logit])
+            found = network.hands_in(
+                maps, torch.tensor([0]), window, side_logit=torch.tensor([logit])
             )
             assert found.is_right.item() == float(logit > 0)
-            given = network.hands_at(maps, torch.tensor([0]), centre, found.is_right)
+            given = network.hands_in(maps, torch.tensor([0]), window, found.is_right)
             torch.testing.assert_close(found.rotations, given.rotations)
             torch.testing.assert_close(found.side_logit, (given.side_logit + logit) / 2)
 
@@ -110,14 +113,19 @@ def test_the_side_is_decided_by_heatmaps_and_heads_together(network):
 def test_a_hand_reads_its_own_image_only(network):
     """Flat lists over a batch give what each image gives alone."""
     maps = random_maps(network, 3)
-    centre = torch.tensor([[40.0, 50.0], [90.0, 20.0], [40.0, 50.0]])
+    window = torch.tensor([[40.0, 50.0, 60.0], [90.0, 20.0, 30.0], [40.0, 50.0, 60.0]])
     side = torch.tensor([1.0, 0.0, 1.0])
+
+    def read(maps, image, window, side):
+        boxes = network.boxes_at(maps, image, window[:, :2])
+        return [*boxes, *network.hands_in(maps, image, window, side)]
+
     with torch.inference_mode():
-        together = network.hands_at(maps, torch.tensor([2, 0, 1]), centre, side)
+        together = read(maps, torch.tensor([2, 0, 1]), window, side)
         for hand, image in enumerate([2, 0, 1]):
             one_image = [features[image : image + 1] for features in maps]
             here = slice(hand, hand + 1)
-            alone = network.hands_at(one_image, torch.tensor([0]), centre[here], side[here])
+            alone = read(one_image, torch.tensor([0]), window[here], side[here])
             for one, many in zip(alone, together, strict=True):
                 torch.testing.assert_close(one[0], many[hand], atol=1e-3, rtol=1e-4)
 
@@ -140,15 +148,20 @@ def test_project_known_point():
 
 def test_every_hand_head_learns_from_its_output(network):
     network.zero_grad()
-    found = network.hands_at(
-        random_maps(network, 1),
-        torch.tensor([0]),
-        torch.tensor([[40.0, 50.0]]),
-        torch.tensor([1.0]),
-    )
-    sum((values * torch.randn_like(values)).sum() for values in found).backward()
-    for name, parameter in network.heads.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+    maps, first = random_maps(network, 1), torch.tensor([0])
+    window = torch.tensor([[40.0, 50.0, 60.0]])
+    boxes = network.boxes_at(maps, first, window[:, :2])
+    found = network.hands_in(maps, first, window, torch.tensor([1.0]))
+    sum((values * torch.randn_like(values)).sum() for values in [*boxes, *found]).backward()
+    for part in (network.reader, network.box_head, network.heads):
+        for name, parameter in part.named_parameters():
+            assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+def test_windows_are_squares_around_boxes():
+    box = torch.tensor([[10.0, 20, 50, 40], [30.0, 30, 20, 10]])
+    expected = torch.tensor([[30.0, 30, 40 * WINDOW], [25.0, 20, 4 * WINDOW]])
+    torch.testing.assert_close(box_windows(box), expected)
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))

@@ -15,7 +15,8 @@ torch = pytest.importorskip("torch")
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    from handmesh_ros.network.model import HandNetwork, NetworkConfig
+    from handmesh_ros.network.config import NetworkConfig
+    from handmesh_ros.network.model import HandNetwork
 
     config = NetworkConfig(input_size=64, max_hands=3, channels=16, hidden=32, color_rank=4)
     torch.manual_seed(0)

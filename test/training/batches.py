@@ -5,7 +5,7 @@ import torch
 
 from handmesh_ros.hand.model import HandModel, axis_angle_to_matrix
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import project
+from handmesh_ros.network.placement import project
 
 FOCAL = 200.0
 

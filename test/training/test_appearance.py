@@ -3,7 +3,7 @@ import torch
 from batches import random_hands
 
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import project
+from handmesh_ros.network.placement import project
 from handmesh_ros.training.appearance import (
     best_lighting,
     light_basis,

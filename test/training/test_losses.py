@@ -4,13 +4,16 @@ from batches import FOCAL, random_batch, random_hands
 
 from handmesh_ros.hand.model import HandModel, mirror_rotations
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import HandParameters, palm_turn, place, ray_rotation
+from handmesh_ros.network.heads import HandBoxes, HandParameters, palm_turn
+from handmesh_ros.network.placement import place, ray_rotation
 from handmesh_ros.training.losses import (
     LossWeights,
+    box_ious,
+    box_losses,
     centre_targets,
+    empty_places,
     focal_loss,
     gaussian_sigma,
-    generalised_iou,
     hand_centres,
     hand_losses,
     keypoint_targets,
@@ -36,10 +39,7 @@ def perfect(truth):
     ray = (truth["keypoints_2d"][:, 0] - SIZE / 2) / FOCAL
     rotations = truth["rotations"].clone()
     rotations[:, 0] = ray_rotation(ray).transpose(1, 2) @ rotations[:, 0]
-    box = truth["box"]
     return HandParameters(
-        size=(box[:, 2:] - box[:, :2]).amax(1),
-        box=box.clone(),
         coarse_keypoints=truth["keypoints_2d"].clone(),
         keypoints=truth["keypoints_2d"].clone(),
         side_logit=20 * (2 * truth["is_right"].float() - 1),
@@ -53,6 +53,16 @@ def perfect(truth):
         scale=FOCAL / truth["translation"][:, 2],
         wrist=truth["keypoints_2d"][:, 0].clone(),
         colors=truth["colors"].clone(),
+    )
+
+
+def perfect_boxes(truth):
+    box = truth["box"]
+    return HandBoxes(
+        size=(box[:, 2:] - box[:, :2]).amax(1),
+        coarse_box=box.clone(),
+        box=box.clone(),
+        quality_logit=torch.full((len(box),), 20.0),
     )
 
 
@@ -72,8 +82,6 @@ def test_losses_are_zero_at_the_truth(truth, model):
 @pytest.mark.parametrize(
     "field, loss",
     [
-        ("size", "size"),
-        ("box", "box"),
         ("side_logit", "side"),
         ("palm_logit", "palm"),
         ("turn_logit", "turn"),
@@ -105,6 +113,55 @@ def test_a_loss_is_positive_off_the_truth_and_pulls_back(truth, model, field, lo
     assert losses[loss].item() > 1e-4
     gradient = torch.autograd.grad(losses[loss], wrong)[0]
     assert torch.isfinite(gradient).all() and gradient.abs().max() > 0
+
+
+NOWHERE = torch.full((3,), -20.0)
+
+
+def test_box_losses_are_zero_at_the_truth(truth):
+    for name, value in box_losses(perfect_boxes(truth), truth, NOWHERE).items():
+        assert value.item() < 2e-4, name
+
+
+@pytest.mark.parametrize(
+    "field, loss",
+    [
+        ("size", "size"),
+        ("coarse_box", "coarse_box"),
+        ("box", "box"),
+        ("quality_logit", "quality"),
+    ],
+)
+def test_a_box_loss_is_positive_off_the_truth_and_pulls_back(truth, field, loss):
+    found = perfect_boxes(truth)
+    value = getattr(found, field)
+    wrong = (-value if field == "quality_logit" else value * 1.1 + 0.05).requires_grad_(True)
+    losses = box_losses(found._replace(**{field: wrong}), truth, NOWHERE)
+    assert losses[loss].item() > 1e-4
+    gradient = torch.autograd.grad(losses[loss], wrong)[0]
+    assert torch.isfinite(gradient).all() and gradient.abs().max() > 0
+
+
+def test_a_poor_box_is_to_be_called_poor_and_an_empty_place_bad(truth):
+    found = perfect_boxes(truth)
+    shifted = found.box + (found.box[:, 2:] - found.box[:, :2]).repeat(1, 2)  # no overlap
+    assert box_losses(found._replace(box=shifted), truth, NOWHERE)["quality"] > 10
+    assert box_losses(found, truth, -NOWHERE)["quality"] > 10
+
+
+def test_empty_places_are_the_likeliest_outside_all_boxes():
+    heatmaps = torch.zeros(1, 2, 8, 8)
+    heatmaps[0, 0, 2, 2] = 0.9  # in the hand's box
+    heatmaps[0, 1, 6, 1] = 0.5
+    heatmaps[0, 0, 1, 6] = 0.3
+    heatmaps[0, 0, 1, 7] = 0.2  # beside a higher one
+    batch = {
+        "valid": torch.tensor([[True, False]]),
+        "box": torch.tensor([[[8.0, 8.0, 40.0, 40.0], [0.0, 0.0, 64.0, 64.0]]]),
+    }
+    image, centre = empty_places(heatmaps, batch, 8, 4)
+    assert image.tolist() == [0, 0]
+    assert centre.tolist() == [[11.5, 51.5], [51.5, 11.5]]
 
 
 def test_hands_without_3d_labels_do_not_feel_3d_losses(truth, model):
@@ -184,10 +241,13 @@ def test_gaussian_sigma_grows_with_the_box():
     assert (sigma[1:] > sigma[:-1]).all()
 
 
-def test_generalised_iou_known_values():
+def test_box_ious_known_values():
     box = torch.tensor([[0.0, 0, 2, 2]])
-    assert generalised_iou(box, box).item() == pytest.approx(1)
-    beside = torch.tensor([[2.0, 0, 4, 2]])
-    assert generalised_iou(box, beside).item() == pytest.approx(0)
-    far = torch.tensor([[6.0, 0, 8, 2]])
-    assert generalised_iou(box, far).item() == pytest.approx(-0.5)
+    for other, iou, generalised in (
+        ([0.0, 0, 2, 2], 1, 1),
+        ([1.0, 0, 3, 2], 1 / 3, 1 / 3),
+        ([2.0, 0, 4, 2], 0, 0),
+        ([6.0, 0, 8, 2], 0, -0.5),
+    ):
+        found = box_ious(box, torch.tensor([other]))
+        assert [value.item() for value in found] == pytest.approx([iou, generalised])

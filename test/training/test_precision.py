@@ -5,7 +5,8 @@ import torch
 
 from handmesh_ros import cli
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.network.model import HandNetwork, NetworkConfig
+from handmesh_ros.network.config import NetworkConfig
+from handmesh_ros.network.model import HandNetwork
 from handmesh_ros.training.precision import with_float16
 
 onnx = pytest.importorskip("onnx")

@@ -6,7 +6,7 @@ import torch
 from batches import random_batch, random_hands
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.network.model import NetworkConfig
+from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.parity import FLOAT32_LIMIT
 from handmesh_ros.training.checkpoint import load_network
@@ -93,7 +93,7 @@ def test_training_starts_from_another_run(data, checkpoint, tmp_path):
     last = train(config, data, tmp_path / "second", max_steps=1)
     before = load_network(checkpoint).state_dict()
     after = load_network(last).state_dict()
-    torch.testing.assert_close(after["heads.size.weight"], before["heads.size.weight"])
+    torch.testing.assert_close(after["heads.side.weight"], before["heads.side.weight"])
 
 
 def test_export_evaluate_and_agree(data, checkpoint, tmp_path):

@@ -1,0 +1,49 @@
+"""Sizes of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.network.backbone import BACKBONES
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the network.
+
+    Args:
+        backbone: "hand_landmark" or "resnet50".
+        input_size: side of the square input image, pixels, a multiple of 32.
+        stride: of the shared feature map and the centre heatmaps, 4 or 8 network pixels.
+        max_hands: K, slots of the output.
+        channels: C of the shared feature map.
+        hidden: width of the heads that run once per hand.
+        window_cells: points along each side of the grid that a hand's window is read at.
+        color_rank: number of colour patterns that vertex colours are mixed from.
+
+    Raises:
+        HandmeshError: a value is out of its range.
+    """
+
+    backbone: str = "hand_landmark"
+    input_size: int = 256
+    stride: int = 8
+    max_hands: int = 10
+    channels: int = 128
+    hidden: int = 512
+    window_cells: int = 6
+    color_rank: int = 64
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise HandmeshError(
+                f"Unknown backbone {self.backbone!r}: choose one of {', '.join(BACKBONES)}."
+            )
+        if self.stride not in (4, 8):
+            raise HandmeshError(f"The network's stride is {self.stride}: it must be 4 or 8.")
+        if self.input_size < 64 or self.input_size % 32:
+            raise HandmeshError(
+                f"The network's input size is {self.input_size}: it must be a multiple of 32, "
+                "at least 64."
+            )
