@@ -11,7 +11,7 @@ def main() -> int:
     What is missing on this machine is said in one sentence.
     """
     try:
-        from handmesh_ros.ros.node import main as run
+        from handmesh_ros.ros.process import main as run
     except ImportError as error:
         print(f"detector: {explain(error)}", file=sys.stderr)
         return 1

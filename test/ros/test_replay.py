@@ -28,7 +28,6 @@ KINDS = {
     "hands_raw": HandMeshArray,
     "wrists": PoseArray,
     "topology": HandTopology,
-    "truth": HandMeshArray,
 }
 
 
@@ -36,6 +35,19 @@ def read(bag: Path, topic: str) -> list:
     with BagReader(bag) as opened:
         kind = KINDS[topic.rpartition("/")[2]]
         return [deserialize_message(data, kind) for _, _, data in opened.messages([topic])]
+
+
+def read_truth() -> list:
+    """The true hands, by the definitions in the bag: ours may have got more fields since."""
+    from rosbags.highlevel import AnyReader
+
+    with AnyReader([BAG]) as bag:
+        connections = [each for each in bag.connections if each.topic == "/truth"]
+        return [bag.deserialize(data, c.msgtype) for c, _, data in bag.messages(connections)]
+
+
+def stamp_of(message) -> tuple[int, int]:
+    return message.header.stamp.sec, message.header.stamp.nanosec
 
 
 def files_of(bag: Path) -> dict[str, bytes]:
@@ -71,8 +83,8 @@ def moments(image, camera_info):
 def test_the_recorded_hands_are_found_where_they_are(tmp_path):
     out = tmp_path / "results"
     assert main(["replay", str(BAG), "--out", str(out), "--namespace", "robot"]) == 0
-    found, truth = read(out, "/robot/hands"), read(BAG, "/truth")
-    assert [each.header for each in found] == [each.header for each in truth]
+    found, truth = read(out, "/robot/hands"), read_truth()
+    assert [stamp_of(each) for each in found] == [stamp_of(each) for each in truth]
     assert all(message.calibrated for message in found)
     assert len(read(out, "/robot/wrists")[-1].poses) == 2
     (topology,) = read(out, "/robot/topology")
