@@ -19,6 +19,7 @@ from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.datasets.published import READERS
 from handmesh_ros.training.groups import GroupMetrics, format_groups
+from handmesh_ros.training.mediapipe_baseline import MediaPipeBaseline
 from handmesh_ros.training.metrics import Metrics, TrueHands
 from handmesh_ros.training.official import evaluate_officially
 from handmesh_ros.training.sample import Sample, points_inside
@@ -62,7 +63,7 @@ def true_hands(sample: Sample, hand_model: HandModel) -> TrueHands:
 
 
 def evaluate(
-    estimator: Estimator,
+    estimator: Estimator | MediaPipeBaseline,
     dataset: ShardDataset,
     *,
     limit: int | None = None,
@@ -72,7 +73,8 @@ def evaluate(
     """Run a model over a data set.
 
     Args:
-        estimator: the whole runtime, letterbox to duplicate suppression.
+        estimator: the whole runtime, letterbox to duplicate suppression; or MediaPipe, whose
+            hands are judged in 2D only.
         dataset: labelled images.
         limit: use only the first images.
         threshold: detections below count for average precision only; None for the estimator's.
@@ -90,6 +92,8 @@ def evaluate(
             sample = dataset[index]
             found = estimator(sample.image, sample.intrinsics)
             truth = true_hands(sample, hand_model)
+            if isinstance(estimator, MediaPipeBaseline):
+                truth.has_3d[:] = False
             metrics.update(found, truth)
             if groups is not None:
                 groups.update(found, truth, sample)
@@ -133,6 +137,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threshold", type=float, help="score threshold (default: the model's)")
     parser.add_argument("--limit", type=int, help="use only the first images of each folder")
     parser.add_argument(
+        "--mediapipe",
+        metavar="PYTHON",
+        help="an interpreter that has mediapipe, to measure it on the same images",
+    )
+    parser.add_argument(
         "--groups", action="store_true", help="also by side, size, view, pose, cover and skin"
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -153,11 +162,16 @@ def run(args: argparse.Namespace) -> int:
             shards = ShardDataset(folder)
             figures = evaluate(estimator, shards, limit=args.limit, groups=groups)
             results[folder.name] = figures
+            if args.mediapipe:
+                baseline = MediaPipeBaseline(args.mediapipe)
+                figures = evaluate(baseline, shards, limit=args.limit)
+                results[f"{folder.name}, MediaPipe"] = figures
+                baseline.close()
             if groups is not None:
                 tables[folder.name] = groups.summary()
     else:
-        if args.groups:
-            raise HandmeshError("--groups is for shards: leave --dataset out.")
+        if args.groups or args.mediapipe:
+            raise HandmeshError("--groups and --mediapipe are for shards: leave --dataset out.")
         if len(args.data) != 1:
             raise HandmeshError("--dataset takes one folder, the one it was unpacked into.")
         figures = evaluate_officially(

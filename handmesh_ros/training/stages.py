@@ -32,7 +32,7 @@ def train_stages(
     """Train stages in order, each from the weights of the one before; resumes anywhere.
 
     Args:
-        configs: of the stages; a `start_from` of its own goes before the stage before.
+        configs: of the stages; `start_from` counts for the first.
         data_dir: folder that the configured shard folders are relative to.
         outputs: each stage's folder for checkpoints and logs.
         max_minutes: stop after this long, all stages together.
@@ -52,7 +52,7 @@ def train_stages(
             left = None if end is None else (end - time.monotonic()) / 60
             if left is not None and left <= 0:
                 return False
-            if before and not config.start_from:
+            if before:
                 config = replace(config, start_from=str(before))
             print(f"Training {config.name}: {asdict(config.optimisation)}", flush=True)
             output.mkdir(parents=True, exist_ok=True)
