@@ -171,8 +171,7 @@ def soak(camera: Camera, process: subprocess.Popen, minutes: float) -> list[floa
 def summary(camera: Camera, samples: Sequence[float], minutes: float) -> list[str]:
     """Return the lines for the end."""
     ages, dropped = camera.ages_ms or [float("nan")], "images dropped for newer ones"
-    grown = growth_mib(samples)
-    hours = (1 - WARM_UP) * 2 / 3 * minutes / 60
+    apart_minutes = (1 - WARM_UP) * 2 / 3 * minutes
     return [
         f"images sent     {camera.sent} in {minutes:g} min ({camera.sent / minutes / 60:.1f} Hz)",
         f"results         {camera.received} ({camera.received / minutes / 60:.1f} Hz)",
@@ -182,7 +181,8 @@ def summary(camera: Camera, samples: Sequence[float], minutes: float) -> list[st
         f"ms, p99 {np.percentile(ages, 99):.1f} ms",
         f"memory          {samples[0]:.1f} MiB at first, {samples[-1]:.1f} MiB at the end, "
         f"largest {max(samples):.1f} MiB",
-        f"growth          {grown:+.2f} MiB after the warm-up ({grown / hours:+.1f} MiB an hour)",
+        f"growth          {growth_mib(samples):+.2f} MiB in {apart_minutes:.0f} min, after the "
+        "warm-up",
     ]
 
 
