@@ -72,6 +72,7 @@ class HandData(lightning.LightningDataModule):
             size=self.config.network.input_size,
             augmenter=self._augmenter(),
             mosaic=data.mosaic,
+            empty=data.empty,
             seed=self.config.seed,
         )
         batch_size = self.config.optimisation.batch_size
