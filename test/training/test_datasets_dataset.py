@@ -68,6 +68,8 @@ def test_batches_have_their_shapes_and_types(sources):
         "translation": (8, 8, 3),
         "colors": (8, 8, 778, 3),
         "hand_intrinsics": (8, 8, 4),
+        "mask_value": (8, 8),
+        "mask": (8, 64, 64),
     }
     assert {name: tuple(values.shape) for name, values in batch.items()} == shapes
     for name in ("valid", "ignore", "is_right", "has_3d", "keypoints_visible"):

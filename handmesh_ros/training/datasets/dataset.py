@@ -153,13 +153,19 @@ def collate(samples: Sequence[Sample], max_hands: int = MAX_HANDS) -> Batch:
         (B, M, 21, 2), keypoints_visible (B, M, 21) bool, box (B, M, 4), joints (B, M, 21, 3),
         rotations (B, M, 16, 3, 3) (identity in the padding), shape (B, M, 10), translation
         (B, M, 3), colors (B, M, 778, 3) uint8, hand_intrinsics (B, M, 4) (the image's in the
-        padding). Floats are float32; units and frames as in `Sample`.
+        padding), mask_value (B, M) uint8, the hand's value in the mask, 0 where there is none;
+        mask (B, H, W) uint8 as in `Sample`. Floats are float32; units and frames as in `Sample`.
     """
     padded = [_pad(sample, max_hands) for sample in samples]
     batch = {
         name: torch.from_numpy(np.stack([arrays[name] for arrays in padded])) for name in padded[0]
     }
     batch["image"] = torch.from_numpy(np.stack([sample.image for sample in samples]))
+    masks = [
+        np.zeros(sample.image.shape[:2], np.uint8) if sample.mask is None else sample.mask
+        for sample in samples
+    ]
+    batch["mask"] = torch.from_numpy(np.stack(masks))
     intrinsics = np.stack([sample.intrinsics for sample in samples]).astype(np.float32)
     batch["intrinsics"] = torch.from_numpy(intrinsics)
     return batch
@@ -230,6 +236,8 @@ def _pad(sample: Sample, max_hands: int) -> dict[str, np.ndarray]:
         arrays[name][:count] = values
     arrays["rotations"][count:] = np.eye(3, dtype=np.float32)
     arrays["hand_intrinsics"][count:] = sample.intrinsics
+    if sample.mask is None:
+        arrays["mask_value"][:] = 0
     return arrays
 
 
@@ -238,4 +246,5 @@ _BATCH_TYPES: dict[str, type] = {
     "has_3d": bool,
     "keypoints_visible": bool,
     "colors": np.uint8,
+    "mask_value": np.uint8,
 }
