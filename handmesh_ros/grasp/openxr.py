@@ -1,10 +1,11 @@
 """Hands as OpenXR's 26 joints, `XR_HAND_JOINT_SET_DEFAULT_EXT` of XR_EXT_hand_tracking.
 
-There ("Conventions of hand joints" in the specification) a joint is named after the bone that begins
-at it; +Z runs along this bone away from the fingertip, +Y out of the back of the hand or finger, +X
-completes the right-handed frame; the radius is the distance to the skin. Our keypoints have neither
-the palm nor the beginnings of the four fingers' metacarpals: they are placed by the proportions
-below. Our fingertips lie on the skin, OpenXR's one radius inside.
+Its specification ("Conventions of hand joints") names a joint after the bone that begins at it.
++Z runs along this bone away from the fingertip, +Y out of the back of the hand or finger, +X
+completes the right-handed frame; the radius is the distance to the skin. Our keypoints have
+neither the palm nor the beginnings of the four fingers' metacarpals: they are placed by the
+proportions below. Our fingertips lie on the skin, OpenXR's are put one radius inside, so that a
+ball of this radius touches what the finger touches.
 """
 
 from __future__ import annotations
