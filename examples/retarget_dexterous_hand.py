@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
@@ -58,7 +59,7 @@ class Retargeter:
                 f"dex-retargeting cannot be imported ({error}): run "
                 "`pip install dex-retargeting torch six`."
             ) from error
-        if not Path(urdf_dir).is_dir():
+        if not urdf_dir or not Path(urdf_dir).is_dir():
             raise HandmeshError(
                 f"urdf_dir is {urdf_dir!r}, which is no folder, and dex-retargeting brings no "
                 f"robot models: run `git clone {MODELS}` and give its folder robots/hands."
@@ -149,7 +150,7 @@ def main() -> int:
     except HandmeshError as problem:
         print(f"retarget_dexterous_hand: {problem}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
         rclpy.try_shutdown()

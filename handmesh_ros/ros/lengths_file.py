@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -82,7 +83,7 @@ def store_length(path: Path, side: int, length_m: float) -> None:
         ) from error
 
 
-def check_length(length_m: object, what: str) -> None:
+def check_length(length_m: Any, what: str) -> None:
     """Check that this is the length of a human hand.
 
     Raises:

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from handmesh_ros.hand.hands import Hands
 
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("track_id", "<u4")])
-"""Layout of one point; `rgb` is 0x00RRGGBB, which RViz and PCL read through a float."""
+"""Layout of one point, four bytes each; `rgb` is 0x00RRGGBB, which RViz and PCL read through a float."""
 
 _KINDS = {
     "x": PointField.FLOAT32,
@@ -42,8 +42,8 @@ def points_message(hands: Hands, track_id: np.ndarray, header: Header) -> PointC
         height=1,
         width=points.size,
         fields=[
-            PointField(name=name, offset=POINT.fields[name][1], datatype=kind, count=1)
-            for name, kind in _KINDS.items()
+            PointField(name=name, offset=4 * index, datatype=kind, count=1)
+            for index, (name, kind) in enumerate(_KINDS.items())
         ],
         is_bigendian=False,
         point_step=POINT.itemsize,

@@ -43,11 +43,13 @@ class RobotOutputs:
     ) -> None:
         self._say = say
         self._names = FrameNames()
-        tf_type = _tf_message_type() if parameters.publish_tf else None
         self._points = create(PointCloud2, "points", POINTS_DEPTH)
-        self._tf = create(tf_type, "/tf", TF_DEPTH) if tf_type else None
-        self._tf_type = tf_type
-        self.publishers = [self._points] + ([self._tf] if self._tf is not None else [])
+        self._tf = None
+        self.publishers = [self._points]
+        if parameters.publish_tf:
+            self._tf_type = _tf_message_type()
+            self._tf = create(self._tf_type, "/tf", TF_DEPTH)
+            self.publishers.append(self._tf)
 
     def publish(self, header: Header, tracked: TrackedHands, parameters: Parameters) -> None:
         """Publish to whoever subscribes.

@@ -78,8 +78,9 @@ def test_a_missing_library_is_one_sentence(monkeypatch, tmp_path):
 
 def test_missing_models_and_unknown_robots_are_one_sentence(tmp_path):
     pytest.importorskip("dex_retargeting", reason="needs dex-retargeting, torch and six")
-    with pytest.raises(HandmeshError, match="git clone .*dex-urdf"):
-        Retargeter("/nowhere", "allegro", RIGHT)
+    for folder in ("", "/nowhere"):
+        with pytest.raises(HandmeshError, match="git clone .*dex-urdf"):
+            Retargeter(folder, "allegro", RIGHT)
     with pytest.raises(HandmeshError, match="does not know 'lobster'.*shadow"):
         Retargeter(str(tmp_path), "lobster", RIGHT)
     with pytest.raises(HandmeshError, match="cannot be used with the models"):
