@@ -11,9 +11,9 @@ from std_msgs.msg import Header
 from handmesh_ros.hand.hands import Hands
 
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("track_id", "<u4")])
-"""Layout of one point, four bytes each; `rgb` is 0x00RRGGBB, which RViz and PCL read through a float."""
+"""Layout of one point; `rgb` is 0x00RRGGBB, which RViz and PCL read through a float."""
 
-_KINDS = {
+_KINDS = {  # of four bytes each, in this order
     "x": PointField.FLOAT32,
     "y": PointField.FLOAT32,
     "z": PointField.FLOAT32,
