@@ -6,21 +6,17 @@ only receives; a worker finds hands in the newest image, so that a slow network 
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.time import Time
 from rclpy.timer import Timer
@@ -46,6 +42,7 @@ from handmesh_ros.ros.processing import HandProcessing
 from handmesh_ros.ros.robot_outputs import RobotOutputs
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
+from handmesh_ros.runtime.backend import Opener, open_backend
 from handmesh_ros.runtime.estimator import Estimator
 
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -64,14 +61,18 @@ DIAGNOSTICS_PERIOD_S = 1.0
 COMPLAINT_PERIOD_S = 5.0
 
 
-def load_estimator(parameters: Parameters) -> Estimator:
+def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Estimator:
     """Load the model that the parameters name.
+
+    Args:
+        parameters: of the node.
+        opener: loads the graph.
 
     Raises:
         HandmeshError: it or the backend cannot be used.
     """
     path, threads = parameters.model or None, parameters.threads or None
-    return Estimator.from_file(path, parameters.backend, threads=threads)
+    return Estimator.from_file(path, parameters.backend, threads=threads, opener=opener)
 
 
 class DetectorNode(LifecycleNode):
@@ -204,9 +205,11 @@ class DetectorNode(LifecycleNode):
         self._pictures = Pictures(template, self._markers, self._overlay)
         self._worker = NewestItemWorker(self._process, self._complain)
         self._subscribe("camera_info", CameraInfo, self._camera_infos.update)
+        # Not the node's clock: simulated time stands still while nobody plays.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_made = [
-            self.create_timer(DEMAND_PERIOD_S, self._follow_demand),
-            self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics),
+            self.create_timer(DEMAND_PERIOD_S, self._follow_demand, clock=steady),
+            self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady),
         ]
         self._follow_demand()
 
@@ -265,26 +268,15 @@ class DetectorNode(LifecycleNode):
         assert self._processing is not None
         parameters = self.parameters
         result = self._processing(message, parameters, now_s=self._now_s)
-        detection, latency = result.detection, result.message.latency
-        latency.age_ms = self._age_ms(detection.header)
+        result.message.latency.age_ms = self._age_ms(message.header)
         self._hands.publish(result.message)
         if self._wrists.get_subscription_count():
             self._wrists.publish(wrists_message(result.message))
         if self._hands_raw.get_subscription_count():
             self._hands_raw.publish(self._processing.raw_message(result, parameters))
-        self._robot.publish(detection.header, result.tracked, parameters)
-        self._pictures.publish(detection, result.tracked, parameters)
-        self._statistics.finish(
-            FrameRecord(
-                finished_s=time.monotonic(),
-                hands=len(detection.hands),
-                age_ms=latency.age_ms,
-                preprocess_ms=latency.preprocess_ms,
-                inference_ms=latency.inference_ms,
-                decode_ms=latency.decode_ms,
-                publish_ms=latency.publish_ms,
-            )
-        )
+        self._robot.publish(result.detection.header, result.tracked, parameters)
+        self._pictures.publish(result.detection, result.tracked, parameters)
+        self._statistics.finish(FrameRecord.of(result, finished_s=time.monotonic()))
 
     def _now_s(self) -> float:
         return 1e-9 * self.get_clock().now().nanoseconds
@@ -292,11 +284,15 @@ class DetectorNode(LifecycleNode):
     def _age_ms(self, header: Header) -> float:
         if header.stamp.sec == 0 and header.stamp.nanosec == 0:
             return float("nan")
+        if not self.get_clock().now().nanoseconds:
+            return float("nan")  # Simulated time has not begun.
         age = self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)
         return 1e-6 * age.nanoseconds
 
     def _warn(self, text: str) -> None:
-        if self._throttle.allows(text, time.monotonic()):
+        now_s = time.monotonic()
+        self._statistics.warn(text, now_s)
+        if self._throttle.allows(text, now_s):
             self.get_logger().warning(text)
 
     def _complain(self, error: Exception) -> None:
@@ -321,42 +317,3 @@ class DetectorNode(LifecycleNode):
                 latency_budget_ms=self.parameters.latency_budget_ms,
             )
         )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the node until it is interrupted; return the exit status."""
-    # Our own handlers let the node say good-bye (markers, model) before ROS is gone.
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        return _run()
-    except HandmeshError as problem:
-        print(f"detector: {problem}", file=sys.stderr)
-        return 1
-    finally:
-        rclpy.try_shutdown()
-
-
-def _run() -> int:
-    node = DetectorNode()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if node.parameters.autostart and not node.start():
-            return 1
-        while rclpy.ok():
-            try:
-                executor.spin_once(timeout_sec=0.5)
-            except (ExternalShutdownException, KeyboardInterrupt):
-                break
-            except Exception as error:
-                # Such as an impossible transition that a lifecycle manager asks for.
-                node.get_logger().error(f"{type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        pass
-    finally:
-        node.stop()
-        executor.shutdown()
-        node.destroy_node()
-    return 0

@@ -71,7 +71,8 @@ class HandProcessing:
         detection = self.detector(message, parameters)
         start = time.perf_counter()
         hands = self._depth(detection, parameters)
-        tracked = self._tracking(hands, detection.header, parameters, now_s=now_s())
+        image_size = detection.rgb.shape[:2]
+        tracked = self._tracking(hands, detection.header, image_size, parameters, now_s=now_s())
         result = self._message(tracked, detection, parameters)
         result.latency = LatencyBreakdown(
             preprocess_ms=detection.preprocess_ms,

@@ -1,9 +1,7 @@
-"""`handmesh train`: run one stage of training, resume it, or start from another's weights."""
+"""One stage of training: run it, resume it, or start from another's weights."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -186,41 +184,3 @@ def train(
     )
     trainer.fit(module, HandData(config, data_dir), ckpt_path=last if last.exists() else None)
     return last
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command line."""
-    parser.add_argument("config", type=Path, help="YAML file, such as config/training/mobile.yaml")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of shard folders")
-    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/NAME)")
-    parser.add_argument("--devices", default="auto", help="processes per machine, or auto")
-    parser.add_argument("--nodes", type=int, default=1, help="machines")
-    parser.add_argument("--max-steps", type=int, help="stop after this many steps")
-    parser.add_argument("--max-minutes", type=float, help="stop after this long")
-    parser.add_argument(
-        "--set",
-        action="extend",
-        nargs="*",
-        default=[],
-        metavar="SECTION.FIELD=VALUE",
-        help="change settings",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code."""
-    config = TrainingConfig.load(args.config, tuple(args.set))
-    output = args.output or Path("runs") / config.name
-    output.mkdir(parents=True, exist_ok=True)
-    print(f"Training {config.name}: {asdict(config.optimisation)}")
-    last = train(
-        config,
-        args.data,
-        output,
-        devices=args.devices,
-        nodes=args.nodes,
-        max_steps=args.max_steps,
-        max_minutes=args.max_minutes,
-    )
-    print(f"Done: {last}")
-    return 0
