@@ -59,6 +59,8 @@ def true_hands(sample: Sample, hand_model: HandModel) -> TrueHands:
         joints=sample.joints,
         vertices=vertices,
         ignored=ignored_hands(sample),
+        width=width,
+        height=height,
     )
 
 
