@@ -15,9 +15,6 @@ STRAIGHT_DEG, CLOSED_DEG = 45.0, 105.0
 MEET_RATIO, APART_RATIO = 0.08, 0.16
 """Thumb tip and index tip meet, or do not: their distance over the length of the hand."""
 
-TUCKED_DEG = 170.0, 230.0
-"""An index finger that is bent so far lies in the fist: its tip pinches nothing."""
-
 ENTER, LEAVE, MARGIN = 0.6, 0.4, 0.2
 """A gesture begins when its clarity reaches `ENTER`, and ends below `LEAVE` or when another one is
 clearer by `MARGIN`."""
@@ -56,8 +53,9 @@ def clarity(joints: np.ndarray) -> np.ndarray:
     """Return how clearly each hand shows each gesture, from its pose alone.
 
     Open: the least stretched of the four fingers decides. Grasp: the least closed of the four.
-    Point: index finger stretched, the other three closed. Pinch: thumb tip and index tip meet;
-    it takes from the other three what it has above one half.
+    Point: index finger stretched, the other three closed. Pinch: thumb tip and index tip meet
+    while another finger is not closed; with all closed it would be told from a fist by
+    millimetres. A clear pinch takes from the other gestures.
 
     Args:
         joints: (N, 21, 3) keypoints, metres.
@@ -69,8 +67,7 @@ def clarity(joints: np.ndarray) -> np.ndarray:
     bends = finger_bends(joints)[:, 1:]
     closed = _ramp(bends, STRAIGHT_DEG, CLOSED_DEG)
     ratio = pinch_aperture(joints) / np.maximum(hand_length(joints), 1e-6)
-    pinch = 1.0 - _ramp(ratio, MEET_RATIO, APART_RATIO)
-    pinch = pinch * (1.0 - _ramp(bends[:, 0], *TUCKED_DEG))
+    pinch = 1.0 - np.maximum(_ramp(ratio, MEET_RATIO, APART_RATIO), closed[:, 1:].min(-1))
     rest = 1.0 - _ramp(pinch, LEAVE, ENTER)
     result = np.zeros((len(joints), len(Gesture)))
     result[:, Gesture.OPEN] = rest * (1.0 - closed.max(-1))

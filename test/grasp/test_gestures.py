@@ -41,6 +41,12 @@ def test_named_poses_show_their_gesture(posed, name, gesture, side):
     assert 0.4 < score <= 1.0
 
 
+def test_a_fist_whose_thumb_meets_the_index_tip_is_no_pinch(posed):
+    fist = posed("fist")[0].copy()
+    fist[4] = fist[8] + [0.0, 0.0, 0.01]
+    assert watch(GestureMemory(), fist, [0.0])[0] == Gesture.GRASP
+
+
 def test_size_place_and_orientation_do_not_matter(posed):
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
     turn *= np.sign(np.linalg.det(turn))
