@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -44,43 +45,37 @@ def run(args: argparse.Namespace) -> None:
         HandmeshError: ROS 2, the bag, a parameter or the place to write to cannot be used.
     """
     try:
+        from handmesh_ros.ros.bags import BagReader, BagWriter
         from handmesh_ros.ros.node import load_estimator
         from handmesh_ros.ros.parameter_file import read_parameters
-        from handmesh_ros.ros.replay import replay
+        from handmesh_ros.ros.replay import Replay, Topics
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "rosbags":
             raise
         raise HandmeshError(explain(error)) from error
     parameters = read_parameters(args.params_file, args.param)
+    if parameters.use_depth and args.depth is None:
+        raise HandmeshError("use_depth is on: name the depth topic of the bag with --depth.")
+    parameters = parameters.replaced({"use_depth": args.depth is not None})
     if args.fov is not None:
         parameters = parameters.replaced({"assumed_fov_deg": args.fov})
     out = args.out or args.bag.with_name(f"{args.bag.stem}_hands")
-    for path, exists, problem in (
-        (args.bag, True, f"There is no bag at {args.bag}: give a rosbag2 folder."),
-        (out, False, f"{out} is there already: remove it or choose another --out."),
-    ):
-        if path.exists() != exists:
-            raise HandmeshError(problem)
-    estimator = load_estimator(parameters)
-    start_s, progress = time.monotonic(), _Progress()
-    try:
-        summary, duration_s = replay(
-            args.bag,
-            out,
-            parameters,
-            estimator,
+    progress = _Progress()
+    with contextlib.ExitStack() as stack:
+        bag = stack.enter_context(BagReader(args.bag))
+        topics = Topics.find(
+            bag,
             image=args.image,
             camera_info=args.camera_info,
             depth=args.depth,
             fov_is_known=args.fov is not None,
-            namespace=args.namespace,
-            storage=args.storage,
-            say=progress.say,
-            tell=progress,
         )
-    finally:
-        progress.clear()
-        estimator.close()
+        results = stack.enter_context(BagWriter(out, args.storage))
+        estimator = stack.enter_context(contextlib.closing(load_estimator(parameters)))
+        stack.callback(progress.clear)
+        start_s, duration_s = time.monotonic(), bag.duration_s
+        replay = Replay(estimator, parameters, progress.say)
+        summary = replay(bag, topics, results, args.namespace, progress)
     took_s = time.monotonic() - start_s
     failed = f" ({summary.failed} could not be used)" if summary.failed else ""
     print(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ class BagReader(AbstractContextManager["BagReader"]):
         self._path = path
         if not path.exists():
             raise HandmeshError(f"There is no bag at {path}: give a rosbag2 folder.")
+        if path.suffix == ".bag":
+            raise HandmeshError(f"{path} is a bag of ROS 1: convert it with `rosbags-convert`.")
         with self._damage_named():
             self._reader = Reader(path)
             self._reader.open()
@@ -219,7 +221,3 @@ def choose_topic(candidates: Sequence[str], what: str, option: str) -> str:
             f"{', '.join(candidates)}."
         )
     return candidates[0]
-
-
-Progress = Callable[[int, int], None]
-"""Is told how many images are done, and of how many."""

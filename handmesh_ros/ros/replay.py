@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -17,11 +16,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.msg import LatencyBreakdown
-from handmesh_ros.ros.bags import BagReader, BagWriter, Progress, choose_topic, type_name
+from handmesh_ros.ros.bags import BagReader, BagWriter, choose_topic, type_name
 from handmesh_ros.ros.camera_info import CameraInfos
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector, ImageMessage
 from handmesh_ros.ros.messages import topology_message, wrists_message
+from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.ros.processing import HandProcessing
 from handmesh_ros.ros.tracking import HandTracking
@@ -30,6 +30,9 @@ from handmesh_ros.runtime.estimator import Estimator
 IMAGE_TYPES: dict[str, type[ImageMessage]] = {
     type_name(kind): kind for kind in (Image, CompressedImage)
 }
+
+Progress = Callable[[int, int], None]
+"""Is told how many images are done, and of how many."""
 
 DEPTH_PATIENCE_NS = 100_000_000
 """How much later than a colour image, by time of recording, its depth image may come."""
@@ -83,6 +86,8 @@ class Topics:
             (camera_info, CameraInfo, "--camera-info"),
             (depth, Image, "--depth"),
         ):
+            if topic is not None and not bag.count(topic):
+                raise HandmeshError(f"The topic {topic} ({option}) has no messages.")
             if topic is not None and bag.type_of(topic) != type_name(kind):
                 raise HandmeshError(
                     f"The topic {topic} has {bag.type_of(topic)}, but {option} needs "
@@ -135,7 +140,8 @@ class Replay:
         self, estimator: Estimator, parameters: Parameters, say: Callable[[str], None]
     ) -> None:
         self._parameters, self._say = parameters, say
-        self._said: set[str] = set()
+        self._once = Throttle(float("inf"))
+        self._problem = "the topic has no messages."
         self._camera_infos = CameraInfos()
         self._depth = DepthScaling(self._say_once)
         detector = HandDetector(
@@ -194,7 +200,8 @@ class Replay:
             result = self._processing(message, parameters, now_s=lambda: 1e-9 * time_ns)
         except HandmeshError as problem:
             summary.failed += 1
-            self._say_once(str(problem))
+            self._problem = str(problem)
+            self._say_once(self._problem)
             return
         # Measured times would differ from run to run; not a number means not measured.
         nan = float("nan")
@@ -214,57 +221,10 @@ class Replay:
         if self._summary.failed == self._summary.images:
             raise HandmeshError(
                 f"None of the {self._summary.images} images of {topic} can be used: "
-                f"{' '.join(sorted(self._said)) or 'the topic is empty.'}"
+                f"{self._problem}"
             )
         return self._summary
 
     def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+        if self._once.allows(text, 0.0):
             self._say(text)
-
-
-def replay(
-    bag_path: Path,
-    out: Path,
-    parameters: Parameters,
-    estimator: Estimator,
-    *,
-    image: str | None = None,
-    camera_info: str | None = None,
-    depth: str | None = None,
-    fov_is_known: bool = False,
-    namespace: str = "",
-    storage: str = "mcap",
-    say: Callable[[str], None],
-    tell: Progress,
-) -> tuple[Summary, float]:
-    """Run the node's processing over a bag and write a bag with the results.
-
-    Args:
-        bag_path: rosbag2 folder, .mcap or .db3.
-        out: folder of the new bag.
-        parameters: of the node; a depth topic turns `use_depth` on.
-        estimator: finds the hands; stays the caller's.
-        image, camera_info, depth, fov_is_known: see `Topics.find`.
-        namespace: of the result topics.
-        storage: of `bags.STORAGES`.
-        say: is told, once each, what the node would have logged.
-        tell: is told after every image.
-
-    Returns:
-        What was done, and the recorded seconds.
-
-    Raises:
-        HandmeshError: the bag, a topic or the place to write to cannot be used.
-    """
-    if parameters.use_depth and depth is None:
-        raise HandmeshError("use_depth is on: name the depth topic of the bag with --depth.")
-    parameters = parameters.replaced({"use_depth": depth is not None})
-    with BagReader(bag_path) as bag:
-        topics = Topics.find(
-            bag, image=image, camera_info=camera_info, depth=depth, fov_is_known=fov_is_known
-        )
-        work = Replay(estimator, parameters, say)
-        with BagWriter(out, storage) as results:
-            return work(bag, topics, results, namespace, tell), bag.duration_s

@@ -18,6 +18,7 @@ from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.evaluate import evaluate, format_table
 from handmesh_ros.training.export import export
 from handmesh_ros.training.shards import ShardDataset
+from handmesh_ros.training.throughput import format_throughput, throughput
 from handmesh_ros.training.train import train
 
 
@@ -114,6 +115,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-export", action="store_true", help="end without exporting and evaluating"
     )
     parser.add_argument(
+        "--throughput", action="store_true", help="measure images/s of the parts, do not train"
+    )
+    parser.add_argument(
         "--set",
         action="extend",
         nargs="*",
@@ -131,6 +135,11 @@ def run(args: argparse.Namespace) -> int:
         raise HandmeshError(
             f"Two stages have the same name ({', '.join(names)}): each needs a folder of its own."
         )
+    if args.throughput:
+        for config in configs:
+            rates = throughput(config, args.data)
+            print(f"{config.name}\n\n{format_throughput(rates, config.data.workers)}")
+        return 0
     if len(configs) == 1:
         outputs = [args.output or Path("runs") / names[0]]
     else:

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from handmesh_ros.training.checkpoint import load_checkpoint
 from handmesh_ros.training.config import TrainingConfig
@@ -46,24 +46,36 @@ class HandData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Endless augmented samples, cut into epochs of `epoch_steps` batches."""
-        trainer, data = self.trainer, self.config.data
+        trainer = self.trainer
         assert trainer is not None
         batch_size, world = self.config.optimisation.batch_size, trainer.world_size
         epoch_size = self.config.epoch_steps * batch_size * world
-        dataset = HandDataset(
-            [Source(ShardDataset(self.data_dir / s.path), s.weight) for s in data.train],
-            length=epoch_size,
-            size=self.config.network.input_size,
-            augmenter=self._augmenter(),
-            mosaic=data.mosaic,
-            seed=self.config.seed,
-        )
         sampler = ResumableSampler(
             epoch_size,
             lambda: trainer.global_step * batch_size * world,
             trainer.global_rank,
             world,
         )
+        return self.loader_of(epoch_size, sampler)
+
+    def loader_of(self, length: int, sampler: Sampler[int] | None = None) -> DataLoader:
+        """Batches of `length` augmented samples.
+
+        Args:
+            length: samples.
+            sampler: of their indices; None takes them in order.
+        """
+        data = self.config.data
+        dataset = HandDataset(
+            [Source(ShardDataset(self.data_dir / s.path), s.weight) for s in data.train],
+            length=length,
+            size=self.config.network.input_size,
+            augmenter=self._augmenter(),
+            mosaic=data.mosaic,
+            empty=data.empty,
+            seed=self.config.seed,
+        )
+        batch_size = self.config.optimisation.batch_size
         return self._loader(dataset, batch_size, sampler=sampler, drop_last=True)
 
     def _augmenter(self) -> Augmenter:
@@ -104,6 +116,27 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
+def make_trainer_module(config: TrainingConfig, pretrained: bool) -> HandTrainer:
+    """Return the network with its losses and its optimiser's settings.
+
+    Args:
+        config: of the run.
+        pretrained: start the trunk from published weights.
+    """
+    opt = config.optimisation
+    return HandTrainer(
+        network=config.network,
+        weights=config.losses,
+        learning_rate=opt.learning_rate,
+        trunk_rate=opt.trunk_rate,
+        weight_decay=opt.weight_decay,
+        warmup_steps=opt.warmup_steps,
+        total_steps=opt.steps,
+        frozen_stages=opt.frozen_stages,
+        pretrained=pretrained,
+    )
+
+
 def train(
     config: TrainingConfig,
     data_dir: Path,
@@ -134,17 +167,8 @@ def train(
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     opt = config.optimisation
     last = output / "last.ckpt"
-    module = HandTrainer(
-        network=config.network,
-        weights=config.losses,
-        learning_rate=opt.learning_rate,
-        trunk_rate=opt.trunk_rate,
-        weight_decay=opt.weight_decay,
-        warmup_steps=opt.warmup_steps,
-        total_steps=opt.steps,
-        frozen_stages=opt.frozen_stages,
-        pretrained=opt.pretrained and not config.start_from and not last.exists(),
-    )
+    pretrained = opt.pretrained and not config.start_from and not last.exists()
+    module = make_trainer_module(config, pretrained)
     if config.start_from and not last.exists():
         module.network.load_state_dict(load_checkpoint(config.start_from)[1])
     module = module.to(memory_format=torch.channels_last)

@@ -103,6 +103,13 @@ def test_of_too_many_hands_the_largest_stay():
     np.testing.assert_allclose(np.sort(kept), np.sort(extents)[-MAX_HANDS:], atol=1e-3)
 
 
+def test_backgrounds_without_hands_take_their_share(sources):
+    dataset = HandDataset(sources, length=60, size=64, mosaic=0.0, empty=0.5, seed=1)
+    empty = sum(len(dataset[index]) == 0 for index in range(60))
+    assert 15 <= empty <= 45
+    assert all(dataset[index].image.shape == (64, 64, 3) for index in range(8))
+
+
 def test_an_image_without_hands_makes_a_batch():
     sample = drawn_photograph()
     batch = collate([sample.select(np.zeros(1, bool)), sample])

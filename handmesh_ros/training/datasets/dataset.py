@@ -65,6 +65,7 @@ class HandDataset(Dataset[Sample]):
         size: width and height of the network's input, pixels.
         augmenter: random views and looks; None for `Augmenter()`.
         mosaic: probability that an image is tiled from two or four samples.
+        empty: probability of a background without hands.
         seed: of everything random.
 
     Raises:
@@ -79,6 +80,7 @@ class HandDataset(Dataset[Sample]):
         size: int = 256,
         augmenter: Augmenter | None = None,
         mosaic: float = 0.15,
+        empty: float = 0.0,
         seed: int = 0,
     ) -> None:
         if not sources or any(not len(s.samples) or s.weight <= 0 for s in sources):
@@ -91,6 +93,7 @@ class HandDataset(Dataset[Sample]):
         self.size = size
         self.augmenter = augmenter or Augmenter()
         self.mosaic = mosaic
+        self.empty = empty
         self.seed = seed
         weights = np.array([source.weight for source in sources], np.float64)
         self._bounds = np.cumsum(weights / weights.sum())
@@ -105,14 +108,22 @@ class HandDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.seed, int(self._epoch), index))
-        if rng.random() < self.mosaic:
+        kind = rng.random()
+        if kind < self.mosaic:
             return self._mosaic(rng)
+        if kind < self.mosaic + self.empty:
+            return self._background(rng)
         return self.augmenter(self._draw(rng), rng, self.size, self.size)
 
     def _draw(self, rng: np.random.Generator) -> Sample:
         source = int(np.searchsorted(self._bounds, rng.random(), side="right"))
         samples = self.sources[min(source, len(self.sources) - 1)].samples
         return samples[int(rng.integers(len(samples)))]
+
+    def _background(self, rng: np.random.Generator) -> Sample:
+        image = self.augmenter.backgrounds.draw(rng, self.size, self.size)
+        nobody = Sample.from_keypoints(image, np.zeros((0, 21, 2)), np.zeros(0, bool))
+        return self.augmenter.look(nobody, rng)
 
     def _mosaic(self, rng: np.random.Generator) -> Sample:
         tiles = mosaic_tiles(rng, self.size)
