@@ -179,6 +179,7 @@ class DetectorNode(LifecycleNode):
 
     def _create_publishers(self) -> None:
         create = self.create_lifecycle_publisher
+        self._robot = RobotOutputs(create, self.parameters, self._warn)
         self._hands = create(HandMeshArray, "hands", RESULT_QOS)
         self._hands_raw = create(HandMeshArray, "hands_raw", RESULT_QOS)
         self._wrists = create(PoseArray, "wrists", RESULT_QOS)
@@ -189,9 +190,8 @@ class DetectorNode(LifecycleNode):
         self._publishers_made = [
             *(self._hands, self._hands_raw, self._wrists, self._topology),
             *(self._markers, self._overlay, self._diagnostics),
+            *self._robot.publishers,
         ]
-        self._robot = RobotOutputs(create, self.parameters, self._warn)
-        self._publishers_made += self._robot.publishers
 
     def _destroy_publishers(self) -> None:
         for publisher in self.__dict__.pop("_publishers_made", []):

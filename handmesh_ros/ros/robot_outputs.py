@@ -43,13 +43,14 @@ class RobotOutputs:
     ) -> None:
         self._say = say
         self._names = FrameNames()
-        self._points = create(PointCloud2, "points", POINTS_DEPTH)
         self._tf = None
-        self.publishers = [self._points]
+        self.publishers = []
         if parameters.publish_tf:
             self._tf_type = _tf_message_type()
             self._tf = create(self._tf_type, "/tf", TF_DEPTH)
             self.publishers.append(self._tf)
+        self._points = create(PointCloud2, "points", POINTS_DEPTH)
+        self.publishers.append(self._points)
 
     def publish(self, header: Header, tracked: TrackedHands, parameters: Parameters) -> None:
         """Publish to whoever subscribes.

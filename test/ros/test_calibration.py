@@ -1,5 +1,6 @@
 """The service calibrate_hand over real DDS."""
 
+import sys
 import time
 
 import numpy as np
@@ -77,6 +78,13 @@ def test_a_damaged_file_is_said_and_the_node_lives(make_rig, tmp_path):
     rig = make_rig(calibration_file=str(path))
     assert rig.node.parameters.left_hand_length_m == 0.0
     store_length(path, LEFT, 0.18)
+
+
+def test_frames_without_tf2_msgs_keep_the_node_unconfigured(make_rig, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2_msgs.msg", None)
+    rig = make_rig(start=False, publish_tf=True)
+    assert not rig.run(rig.node.start)
+    rig.wait_for(lambda: any("tf2_msgs is not there" in log for log in rig.logs))
 
 
 def test_points_are_a_result_that_somebody_may_want(make_rig, image):
