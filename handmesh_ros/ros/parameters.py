@@ -108,12 +108,19 @@ class Parameters:
     )
     left_hand_length_m: float = _parameter(
         0.0,
-        "length of the left hand along its bones, wrist to middle fingertip; 0 assumes one",
+        "length of the left hand along its bones, wrist to middle fingertip; 0 takes the "
+        "stored one, else assumes one",
         unit="m",
         range=(0.0, 0.4),
     )
     right_hand_length_m: float = _parameter(
         0.0, "the same of the right hand", unit="m", range=(0.0, 0.4)
+    )
+    calibration_file: str = _parameter(
+        "",
+        "where the service calibrate_hand stores lengths; empty: "
+        "handmesh_ros/hand_lengths.yaml in $ROS_HOME or ~/.ros",
+        read_only=True,
     )
     use_depth: bool = _parameter(
         False,
@@ -153,6 +160,12 @@ class Parameters:
     image_cutoff_hz: float = _cutoff("image", "2D keypoints and box")
     image_beta: float = _beta("image", "Hz per box diagonal/s")
     publish_mesh: bool = _parameter(True, "fill vertices and vertex_colors of the hands")
+    publish_tf: bool = _parameter(
+        False, "send the frames of wrists and fingertips to /tf (needs tf2_msgs)", read_only=True
+    )
+    tf_prefix: str = _parameter(
+        "", "goes before the names of these frames: right_hand, right_hand_index_tip"
+    )
     mesh_color: str = _parameter(
         "skin",
         "colour of the mesh markers: the estimated skin or one colour per side",
