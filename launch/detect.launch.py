@@ -28,7 +28,7 @@ ARGUMENTS = {
         "YAML file with the node's parameters",
     ),
     "model": ("", "path of a trained model, NAME.onnx"),
-    "backend": ("", "auto, onnxruntime or torch"),
+    "backend": ("", "auto, tensorrt, onnxruntime, openvino, torch, …"),
     "image_transport": ("", "raw or compressed"),
     "autostart": ("true", "false leaves configuring and activating to a lifecycle manager"),
     "use_sim_time": ("false", "take the time from /clock, as bags play it"),
