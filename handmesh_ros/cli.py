@@ -33,7 +33,7 @@ class Command:
 COMMANDS = {
     "detect": Command("handmesh_ros.commands.detect", "find hands in photos, folders and videos"),
     "doctor": Command("handmesh_ros.doctor", "say what is installed and what is missing"),
-    "bench": Command("handmesh_ros.runtime.bench", "measure the speed of the stages and backends"),
+    "bench": Command("handmesh_ros.bench.command", "measure the speed of the stages and backends"),
     "engine": Command(
         "handmesh_ros.commands.engine", "build and verify engines for NVIDIA GPUs (TensorRT)"
     ),
