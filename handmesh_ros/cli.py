@@ -68,6 +68,11 @@ COMMANDS = {
         "turn a checkpoint into an .onnx with its sidecar",
         "handmesh_ros[train]",
     ),
+    "quantize": Command(
+        "handmesh_ros.training.quantize",
+        "turn an .onnx into one with int8 convolutions",
+        "handmesh_ros[train]",
+    ),
 }
 
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 USUAL, OTHER = "onnxruntime", "openvino"
 WORTH_IT = 0.9
-"""OpenVINO takes longer to start and more memory: it must take less than this share of the time."""
+"""OpenVINO starts later and takes more memory: it must take less than this share of the time."""
 
 _FORMAT = "handmesh-cpu-choice"
 _WARM_UP, _ROUNDS = 3, 15

@@ -89,6 +89,7 @@ def export(
         max_hands=network.config.max_hands,
         hand_model=HandModelReference(template.name, template.sha256, len(template.template)),
         score_threshold=score_threshold,
+        precision=precision,
         training_data=training_data,
         metrics=metrics or {},
         licence=licence,
