@@ -20,12 +20,20 @@ def make(hands):
     )
 
 
+def run(detector, image):
+    """Return the milliseconds of one call, by the clock and of the processor."""
+    cpu, start = time.process_time(), time.perf_counter()
+    detector.process(image)
+    total = time.perf_counter() - start
+    return {"total_ms": 1e3 * total, "cpu_ms": 1e3 * (time.process_time() - cpu)}
+
+
 def main():
     """Serve standard input, as `worker.serve` does."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     image, detector = np.zeros((256, 256, 3), np.uint8), make(2)
-    detector.process(image)
+    run(detector, image)
     version = mediapipe.__version__
     introduction = {"model_id": "MediaPipe Hands, full", "backend": f"MediaPipe {version} on CPU"}
     print(json.dumps(introduction), file=answers, flush=True)
@@ -38,13 +46,7 @@ def main():
             found = detector.process(image).multi_hand_landmarks
             answer = {"hands": len(found or ())}
         else:
-            cpu, start = time.process_time(), time.perf_counter()
-            detector.process(image)
-            seconds = {
-                "total_ms": time.perf_counter() - start,
-                "cpu_ms": time.process_time() - cpu,
-            }
-            answer = {name: 1e3 * value for name, value in seconds.items()}
+            answer = run(detector, image)
         print(json.dumps(answer), file=answers, flush=True)
 
 
