@@ -57,7 +57,7 @@ COMMANDS = {
         "turn a published data set into training shards",
         "handmesh_ros[train]",
     ),
-    "train": Command("handmesh_ros.training.train", "train the network", "handmesh_ros[train]"),
+    "train": Command("handmesh_ros.training.stages", "train the network", "handmesh_ros[train]"),
     "evaluate": Command(
         "handmesh_ros.training.evaluate",
         "measure a model on labelled images",

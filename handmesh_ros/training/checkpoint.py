@@ -19,10 +19,26 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
     Raises:
         HandmeshError: the file cannot be read or is no checkpoint of this network.
     """
+    content = _read(path)
+    settings, states = content["hyper_parameters"], content["state_dict"]
+    prefix = "network."
+    state = {n[len(prefix) :]: t for n, t in states.items() if n.startswith(prefix)}
+    return settings, state
+
+
+def trained_steps(path: str | Path) -> int:
+    """Return the optimiser steps behind a checkpoint; 0 where there is no such file.
+
+    Raises:
+        HandmeshError: the file is no checkpoint of this network.
+    """
+    return int(_read(path).get("global_step", 0)) if Path(path).exists() else 0
+
+
+def _read(path: str | Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        states = content["state_dict"]
-        settings = content["hyper_parameters"]
+        content["hyper_parameters"], content["state_dict"]
     except FileNotFoundError as error:
         raise HandmeshError(f"There is no checkpoint {path}.") from error
     except Exception as error:  # torch raises a dozen kinds for damaged files
@@ -30,9 +46,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
             f"{path} is not a training checkpoint of handmesh_ros ({type(error).__name__}): "
             "give a .ckpt file that `handmesh train` wrote."
         ) from error
-    prefix = "network."
-    state = {n[len(prefix) :]: t for n, t in states.items() if n.startswith(prefix)}
-    return settings, state
+    return dict(content)
 
 
 def load_network(checkpoint: str | Path) -> HandNetwork:

@@ -40,6 +40,7 @@ class DataConfig:
         spectra: a folder of shards whose photographs lend their amplitude spectra; "" for none.
         augment: how views and looks vary.
         mosaic: probability that an image is tiled from several samples.
+        empty: probability of a background without hands.
         workers: processes that load and augment; 0 loads in the training process.
     """
 
@@ -49,6 +50,7 @@ class DataConfig:
     spectra: str = ""
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     mosaic: float = 0.15
+    empty: float = 0.0
     workers: int = 2
 
 

@@ -18,6 +18,8 @@ from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.datasets.published import READERS
+from handmesh_ros.training.groups import GroupMetrics, format_groups
+from handmesh_ros.training.mediapipe_baseline import MediaPipeBaseline
 from handmesh_ros.training.metrics import Metrics, TrueHands
 from handmesh_ros.training.official import evaluate_officially
 from handmesh_ros.training.sample import Sample, points_inside
@@ -57,23 +59,28 @@ def true_hands(sample: Sample, hand_model: HandModel) -> TrueHands:
         joints=sample.joints,
         vertices=vertices,
         ignored=ignored_hands(sample),
+        width=width,
+        height=height,
     )
 
 
 def evaluate(
-    estimator: Estimator,
+    estimator: Estimator | MediaPipeBaseline,
     dataset: ShardDataset,
     *,
     limit: int | None = None,
     threshold: float | None = None,
+    groups: GroupMetrics | None = None,
 ) -> dict[str, Any]:
     """Run a model over a data set.
 
     Args:
-        estimator: the whole runtime, letterbox to duplicate suppression.
+        estimator: the whole runtime, letterbox to duplicate suppression; or MediaPipe, whose
+            hands are judged in 2D only.
         dataset: labelled images.
         limit: use only the first images.
         threshold: detections below count for average precision only; None for the estimator's.
+        groups: also counts every image, for figures of parts of the hands.
 
     Returns:
         `Metrics.summary()`.
@@ -85,9 +92,13 @@ def evaluate(
     try:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), disable=None):
             sample = dataset[index]
-            metrics.update(
-                estimator(sample.image, sample.intrinsics), true_hands(sample, hand_model)
-            )
+            found = estimator(sample.image, sample.intrinsics)
+            truth = true_hands(sample, hand_model)
+            if isinstance(estimator, MediaPipeBaseline):
+                truth.has_3d[:] = False
+            metrics.update(found, truth)
+            if groups is not None:
+                groups.update(found, truth, sample)
     finally:
         estimator.score_threshold = usual
     return metrics.summary()
@@ -127,6 +138,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKEND_NAMES)}")
     parser.add_argument("--threshold", type=float, help="score threshold (default: the model's)")
     parser.add_argument("--limit", type=int, help="use only the first images of each folder")
+    parser.add_argument(
+        "--mediapipe",
+        metavar="PYTHON",
+        help="an interpreter that has mediapipe, to measure it on the same images",
+    )
+    parser.add_argument(
+        "--groups", action="store_true", help="also by side, size, view, pose, cover and skin"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
 
 
@@ -135,14 +154,26 @@ def run(args: argparse.Namespace) -> int:
     estimator = Estimator.from_file(
         args.model, backend=args.backend, score_threshold=args.threshold
     )
+    tables: dict[str, Any] = {}
     if args.dataset is None:
         if args.split or args.predictions:
             raise HandmeshError("--split and --predictions belong to --dataset; give that, too.")
-        results = {
-            folder.name: evaluate(estimator, ShardDataset(folder), limit=args.limit)
-            for folder in args.data
-        }
+        results = {}
+        for folder in args.data:
+            groups = GroupMetrics(estimator.score_threshold) if args.groups else None
+            shards = ShardDataset(folder)
+            figures = evaluate(estimator, shards, limit=args.limit, groups=groups)
+            results[folder.name] = figures
+            if args.mediapipe:
+                baseline = MediaPipeBaseline(args.mediapipe)
+                figures = evaluate(baseline, shards, limit=args.limit)
+                results[f"{folder.name}, MediaPipe"] = figures
+                baseline.close()
+            if groups is not None:
+                tables[folder.name] = groups.summary()
     else:
+        if args.groups or args.mediapipe:
+            raise HandmeshError("--groups and --mediapipe are for shards: leave --dataset out.")
         if len(args.data) != 1:
             raise HandmeshError("--dataset takes one folder, the one it was unpacked into.")
         figures = evaluate_officially(
@@ -155,6 +186,9 @@ def run(args: argparse.Namespace) -> int:
         )
         results = {args.dataset: figures}
     print(format_table(results))
+    for name, table in tables.items():
+        print(f"\n{name}\n\n{format_groups(table)}")
+        results[name]["groups"] = table
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0

@@ -51,6 +51,10 @@ class LossWeights:
         depth: absolute difference of logarithms of the wrist's depth (only with 3D labels).
         colors: L1 of vertex colours (only with 3D labels).
         shape_prior: mean squared shape coefficient.
+        joint_limits: radians beyond what finger joints can do.
+        consistency: L1 of the projected 3D joints against the 2D keypoints found.
+        photometric: squared difference of lit vertex colours and the image, where skin is seen.
+        silhouette: how far the mesh and the hand's mask stand out of each other.
     """
 
     centre: float = 1.0
@@ -73,6 +77,10 @@ class LossWeights:
     depth: float = 0.5
     colors: float = 0.5
     shape_prior: float = 0.05
+    joint_limits: float = 1.0
+    consistency: float = 0.5
+    photometric: float = 0.0
+    silhouette: float = 0.0
 
 
 def hand_centres(keypoints_2d: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
@@ -301,7 +309,7 @@ def hand_losses(
         true_vertices: (N, V, 3) metres, relative to the wrist; unused rows may be anything finite.
 
     Returns:
-        one scalar for each field of `LossWeights` but those of heatmaps and boxes.
+        one scalar for each field of `LossWeights` but those of heatmaps, boxes and `weak_losses`.
     """
     size = _size(truth)
     everyone = torch.ones_like(size)

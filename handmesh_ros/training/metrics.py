@@ -99,23 +99,30 @@ def average_precision(score: np.ndarray, correct: np.ndarray, total: int) -> flo
     return float(np.append(precision, 0.0)[index].mean())
 
 
-def match(found: Hands, truth_box: np.ndarray, min_iou: float) -> np.ndarray:
+def clip_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return (N, 4) boxes without what lies outside the image, as the messages have them."""
+    edges = np.array([width, height, width, height], np.float32) - 0.5
+    return np.clip(boxes, -0.5, edges)
+
+
+def match(score: np.ndarray, box: np.ndarray, truth_box: np.ndarray, min_iou: float) -> np.ndarray:
     """Match detections to true hands, best score first, each true hand once (COCO's rule).
 
     Args:
-        found: N detections, best score first.
+        score: (N,) of the detections.
+        box: (N, 4) of the detections, pixels.
         truth_box: (M, 4) pixels.
         min_iou: least intersection over union.
 
     Returns:
         (N,) index of the true hand, or -1.
     """
-    matched = np.full(len(found), -1)
+    matched = np.full(len(score), -1)
     if len(truth_box) == 0:
         return matched
-    iou = box_iou(found.box, truth_box)
+    iou = box_iou(box, truth_box)
     free = np.ones(len(truth_box), bool)
-    for i in np.argsort(-found.score, kind="stable"):
+    for i in np.argsort(-score, kind="stable"):
         candidates = np.where(free, iou[i], -1)
         best = int(candidates.argmax())
         if candidates[best] >= min_iou:
@@ -136,6 +143,8 @@ class TrueHands:
         joints: (M, 21, 3) metres, camera frame.
         vertices: (M, V, 3) metres, camera frame.
         ignored: (M,) bool, hands that are neither demanded nor forbidden.
+        width: of the image, pixels.
+        height: of the image, pixels.
     """
 
     is_right: np.ndarray
@@ -146,6 +155,8 @@ class TrueHands:
     joints: np.ndarray
     vertices: np.ndarray
     ignored: np.ndarray
+    width: int
+    height: int
 
 
 def _middle(values: list[float]) -> float | None:
@@ -156,6 +167,9 @@ def _middle(values: list[float]) -> float | None:
 class Metrics:
     """Sums over images; `update` once per image, `summary` at the end.
 
+    Boxes are clipped to the image before they are compared, as COCO's and those of the messages
+    are; `recall_whole` and `precision_whole` compare them whole, with what lies outside.
+
     Args:
         threshold: detections below this score count for average precision only.
     """
@@ -165,6 +179,8 @@ class Metrics:
     true_hands: int = 0
     detections: int = 0
     hits: int = 0
+    whole_detections: int = 0
+    whole_hits: int = 0
     side_hits: int = 0
     _scores: list[float] = field(default_factory=list)
     _correct: list[np.ndarray] = field(default_factory=list)
@@ -191,7 +207,10 @@ class Metrics:
         self.true_hands += int(counted.sum())
         self._count_average_precision(found, truth)
         found = found[found.score >= self.threshold]
-        matched = match(found, truth.box, 0.5)
+        whole = match(found.score, found.box, truth.box, 0.5)
+        self.whole_detections += sum(bool(j < 0 or counted[j]) for j in whole)
+        self.whole_hits += sum(bool(j >= 0 and counted[j]) for j in whole)
+        matched = self._match(found, truth, 0.5)
         self.detections += sum(bool(j < 0 or counted[j]) for j in matched)
         pairs = [(i, j) for i, j in enumerate(matched) if j >= 0 and counted[j]]
         self.hits += len(pairs)
@@ -203,8 +222,15 @@ class Metrics:
                 self._covered.append(_flat_guess_error(truth.joints[j]))
         self._count_pair(found, dict((j, i) for i, j in pairs), truth)
 
+    @staticmethod
+    def _match(found: Hands, truth: TrueHands, min_iou: float) -> np.ndarray:
+        box, truth_box = (
+            clip_boxes(boxes, truth.width, truth.height) for boxes in (found.box, truth.box)
+        )
+        return match(found.score, box, truth_box, min_iou)
+
     def _count_average_precision(self, found: Hands, truth: TrueHands) -> None:
-        steps = [match(found, truth.box, step) for step in _IOU_STEPS]
+        steps = [self._match(found, truth, step) for step in _IOU_STEPS]
         for i in range(len(found)):
             at = np.array([step[i] for step in steps])
             if at[0] >= 0 and truth.ignored[at[0]]:
@@ -270,6 +296,8 @@ class Metrics:
             "hands": self.true_hands,
             "recall": recall,
             "precision": precision,
+            "recall_whole": self.whole_hits / max(self.true_hands, 1),
+            "precision_whole": self.whole_hits / max(self.whole_detections, 1),
             "f1": 2 * recall * precision / max(recall + precision, 1e-9),
             "ap50": precisions[0],
             "map": float(np.mean(precisions)),

@@ -39,6 +39,7 @@ class Sample:
         colors: (N, 778, 3) uint8 sRGB albedo.
         hand_intrinsics: (N, 4) float32, the camera each hand is seen by: the image's, except in
             mosaics of several images. Not stored in shards.
+        mask_value: (N,) uint8, the hands' values in the mask. Not stored in shards.
         source: where the image comes from.
         key: name, unique in its shard.
     """
@@ -58,6 +59,7 @@ class Sample:
     translation: np.ndarray
     colors: np.ndarray
     hand_intrinsics: np.ndarray
+    mask_value: np.ndarray
     source: str = ""
     key: str = ""
 
@@ -101,6 +103,7 @@ class Sample:
             mask=mask,
             intrinsics=intrinsics,
             hand_intrinsics=shared_intrinsics(intrinsics, count),
+            mask_value=mask_values(count),
             is_right=np.asarray(is_right, np.uint8).reshape(count),
             keypoints_2d=keypoints,
             keypoints_visible=np.asarray(keypoints_visible).astype(np.uint8),
@@ -143,7 +146,7 @@ LABEL_FIELDS = (
 )
 """Fields with one row for each hand that are stored in shards."""
 
-PER_HAND_FIELDS = (*LABEL_FIELDS, "hand_intrinsics")
+PER_HAND_FIELDS = (*LABEL_FIELDS, "hand_intrinsics", "mask_value")
 """All fields with one row for each hand."""
 
 
@@ -156,6 +159,11 @@ def assumed_intrinsics(width: int, height: int) -> np.ndarray:
 def shared_intrinsics(intrinsics: np.ndarray, count: int) -> np.ndarray:
     """Return (count, 4) float32: the image's (4,) camera for each of its hands."""
     return np.tile(np.asarray(intrinsics, np.float32), (count, 1))
+
+
+def mask_values(count: int) -> np.ndarray:
+    """Return (count,) uint8 1, 2, …: the values that an image's hands have in its mask."""
+    return np.arange(1, count + 1, dtype=np.uint8)
 
 
 def box_of_keypoints(keypoints: np.ndarray) -> np.ndarray:

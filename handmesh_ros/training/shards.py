@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.training.sample import LABEL_FIELDS, Sample, shared_intrinsics
+from handmesh_ros.training.sample import LABEL_FIELDS, Sample, mask_values, shared_intrinsics
 
 ARRAYS = ("intrinsics", *LABEL_FIELDS, "source")
 """Fields of `Sample` that a shard's .npz members hold, in this order."""
@@ -166,6 +166,7 @@ class ShardDataset:
             image=cv2.cvtColor(image, cv2.COLOR_BGR2RGB),
             mask=mask,
             hand_intrinsics=shared_intrinsics(arrays["intrinsics"], len(arrays["is_right"])),
+            mask_value=mask_values(len(arrays["is_right"])),
             key=entry.key,
             **arrays,
         )

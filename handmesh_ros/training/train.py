@@ -1,9 +1,7 @@
-"""`handmesh train`: run one stage of training, resume it, or start from another's weights."""
+"""One stage of training: run it, resume it, or start from another's weights."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from handmesh_ros.training.checkpoint import load_checkpoint
 from handmesh_ros.training.config import TrainingConfig
@@ -48,24 +46,36 @@ class HandData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Endless augmented samples, cut into epochs of `epoch_steps` batches."""
-        trainer, data = self.trainer, self.config.data
+        trainer = self.trainer
         assert trainer is not None
         batch_size, world = self.config.optimisation.batch_size, trainer.world_size
         epoch_size = self.config.epoch_steps * batch_size * world
-        dataset = HandDataset(
-            [Source(ShardDataset(self.data_dir / s.path), s.weight) for s in data.train],
-            length=epoch_size,
-            size=self.config.network.input_size,
-            augmenter=self._augmenter(),
-            mosaic=data.mosaic,
-            seed=self.config.seed,
-        )
         sampler = ResumableSampler(
             epoch_size,
             lambda: trainer.global_step * batch_size * world,
             trainer.global_rank,
             world,
         )
+        return self.loader_of(epoch_size, sampler)
+
+    def loader_of(self, length: int, sampler: Sampler[int] | None = None) -> DataLoader:
+        """Batches of `length` augmented samples.
+
+        Args:
+            length: samples.
+            sampler: of their indices; None takes them in order.
+        """
+        data = self.config.data
+        dataset = HandDataset(
+            [Source(ShardDataset(self.data_dir / s.path), s.weight) for s in data.train],
+            length=length,
+            size=self.config.network.input_size,
+            augmenter=self._augmenter(),
+            mosaic=data.mosaic,
+            empty=data.empty,
+            seed=self.config.seed,
+        )
+        batch_size = self.config.optimisation.batch_size
         return self._loader(dataset, batch_size, sampler=sampler, drop_last=True)
 
     def _augmenter(self) -> Augmenter:
@@ -106,6 +116,27 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
+def make_trainer_module(config: TrainingConfig, pretrained: bool) -> HandTrainer:
+    """Return the network with its losses and its optimiser's settings.
+
+    Args:
+        config: of the run.
+        pretrained: start the trunk from published weights.
+    """
+    opt = config.optimisation
+    return HandTrainer(
+        network=config.network,
+        weights=config.losses,
+        learning_rate=opt.learning_rate,
+        trunk_rate=opt.trunk_rate,
+        weight_decay=opt.weight_decay,
+        warmup_steps=opt.warmup_steps,
+        total_steps=opt.steps,
+        frozen_stages=opt.frozen_stages,
+        pretrained=pretrained,
+    )
+
+
 def train(
     config: TrainingConfig,
     data_dir: Path,
@@ -136,17 +167,8 @@ def train(
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     opt = config.optimisation
     last = output / "last.ckpt"
-    module = HandTrainer(
-        network=config.network,
-        weights=config.losses,
-        learning_rate=opt.learning_rate,
-        trunk_rate=opt.trunk_rate,
-        weight_decay=opt.weight_decay,
-        warmup_steps=opt.warmup_steps,
-        total_steps=opt.steps,
-        frozen_stages=opt.frozen_stages,
-        pretrained=opt.pretrained and not config.start_from and not last.exists(),
-    )
+    pretrained = opt.pretrained and not config.start_from and not last.exists()
+    module = make_trainer_module(config, pretrained)
     if config.start_from and not last.exists():
         module.network.load_state_dict(load_checkpoint(config.start_from)[1])
     module = module.to(memory_format=torch.channels_last)
@@ -186,41 +208,3 @@ def train(
     )
     trainer.fit(module, HandData(config, data_dir), ckpt_path=last if last.exists() else None)
     return last
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command line."""
-    parser.add_argument("config", type=Path, help="YAML file, such as config/training/mobile.yaml")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of shard folders")
-    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/NAME)")
-    parser.add_argument("--devices", default="auto", help="processes per machine, or auto")
-    parser.add_argument("--nodes", type=int, default=1, help="machines")
-    parser.add_argument("--max-steps", type=int, help="stop after this many steps")
-    parser.add_argument("--max-minutes", type=float, help="stop after this long")
-    parser.add_argument(
-        "--set",
-        action="extend",
-        nargs="*",
-        default=[],
-        metavar="SECTION.FIELD=VALUE",
-        help="change settings",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code."""
-    config = TrainingConfig.load(args.config, tuple(args.set))
-    output = args.output or Path("runs") / config.name
-    output.mkdir(parents=True, exist_ok=True)
-    print(f"Training {config.name}: {asdict(config.optimisation)}")
-    last = train(
-        config,
-        args.data,
-        output,
-        devices=args.devices,
-        nodes=args.nodes,
-        max_steps=args.max_steps,
-        max_minutes=args.max_minutes,
-    )
-    print(f"Done: {last}")
-    return 0

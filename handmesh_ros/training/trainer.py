@@ -28,25 +28,22 @@ from handmesh_ros.training.losses import (
     keypoint_targets,
     total_loss,
 )
+from handmesh_ros.training.weak_losses import WeakLosses
 
 EMPTY_PLACES = 4
 """Places per image where there is no hand that the box head learns to tell apart."""
 
 
-def jittered_windows(
-    box: Tensor, shift: float, zoom: float, draws: torch.Generator | None
-) -> Tensor:
+def jittered_windows(box: Tensor, shift: float, zoom: float, draws: torch.Generator) -> Tensor:
     """Return the windows (N, 3) of true boxes (N, 4), as far off as boxes found are.
 
     Args:
         box: x0, y0, x1, y1, pixels.
         shift: standard deviation of the middle, in box sizes.
         zoom: standard deviation of the size's logarithm.
-        draws: where the random numbers come from; None for none.
+        draws: where the random numbers come from.
     """
     window = box_windows(box)
-    if draws is None:
-        return window
     size = window[:, 2:] / WINDOW
     middle = window[:, :2] + size * shift * torch.randn(len(box), 2, generator=draws).to(box)
     zooms = torch.exp(zoom * torch.randn(len(box), 1, generator=draws)).to(box)
@@ -122,6 +119,7 @@ class HandTrainer(lightning.LightningModule):
         if pretrained:
             self.network.backbone.load_pretrained()
         self.weights = weights
+        self.weak_losses = WeakLosses(HandTemplate.bundled(), weights)
         self.learning_rate, self.trunk_rate = learning_rate, trunk_rate
         self.weight_decay, self.warmup_steps = weight_decay, warmup_steps
         self.total_steps = total_steps
@@ -141,7 +139,9 @@ class HandTrainer(lightning.LightningModule):
 
         Args:
             batch: as made by `handmesh_ros.training.datasets.dataset.collate`.
-            jitter: read hands up to a cell beside their centres, as detections will.
+            jitter: read hands up to a cell beside their centres, as detections will, and in
+                windows around their true boxes, as far off as boxes found; otherwise at their
+                centres, in the windows that the network finds.
 
         Returns:
             the unweighted losses by name.
@@ -161,26 +161,28 @@ class HandTrainer(lightning.LightningModule):
         truth = {
             name: values[trained]
             for name, values in batch.items()
-            if name not in ("image", "intrinsics")
+            if name not in ("image", "intrinsics", "mask")
         }
         centre, _ = hand_centres(truth["keypoints_2d"], width * stride, height * stride)
         centre = (torch.floor((centre + 0.5) / stride) + 0.5) * stride - 0.5
-        draws = None
+        draws = torch.Generator().manual_seed(self.global_step)
         if jitter:
             # Half of the time a neighbouring cell is read: peaks are not always at the centre.
             # The draws come from the step, so that a resumed run repeats them.
-            draws = torch.Generator().manual_seed(self.global_step)
             shift = torch.randint(-1, 2, centre.shape, generator=draws)
             shift = shift * (torch.rand(len(centre), 1, generator=draws) < 0.5)
             centre = centre + shift.to(centre) * stride
-        look = jittered_windows(truth["box"], 0.12, 0.25, draws)
+        look = jittered_windows(truth["box"], 0.12, 0.25, draws) if jitter else None
         boxes = network.boxes_at(maps, image, centre, look)
         heatmaps = torch.sigmoid(heatmap_logits.detach())
         elsewhere, place_there = empty_places(heatmaps, batch, stride, EMPTY_PLACES)
         nothing = network.boxes_at(maps, elsewhere, place_there).quality_logit
         losses.update(box_losses(boxes, truth, nothing))
         is_right = truth["is_right"].float()
-        window = jittered_windows(truth["box"], 0.05, 0.1, draws)
+        if jitter:
+            window = jittered_windows(truth["box"], 0.05, 0.1, draws)
+        else:
+            window = box_windows(boxes.box.detach())
         found = network.hands_in(maps, image, window, is_right)
         hands = place(found, is_right, truth["hand_intrinsics"], network.hand_model)
         with torch.no_grad():
@@ -194,6 +196,7 @@ class HandTrainer(lightning.LightningModule):
             true_vertices, _ = network.hand_model(rotations, truth["shape"], is_right)
         truth = dict(truth, rotations=rotations, colors=truth["colors"].float() / 255)
         losses.update(hand_losses(found, hands, truth, true_vertices))
+        losses.update(self.weak_losses(found, hands, truth, batch["image"], batch["mask"], image))
         return losses
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:

@@ -41,6 +41,7 @@ def random_hands(count: int, size: int, seed: int = 0) -> dict[str, torch.Tensor
         "translation": translation,
         "colors": torch.randint(0, 256, (count, 778, 3), generator=draws, dtype=torch.uint8),
         "hand_intrinsics": intrinsics.clone(),
+        "mask_value": torch.zeros(count, dtype=torch.uint8),
     }
 
 
@@ -53,4 +54,5 @@ def random_batch(images: int, hands: int, size: int, seed: int = 0) -> dict[str,
     noise = np.random.default_rng(seed).integers(0, 256, (images, size, size, 3), dtype=np.uint8)
     batch["image"] = torch.from_numpy(noise)
     batch["intrinsics"] = batch["hand_intrinsics"][:, 0]
+    batch["mask"] = torch.zeros(images, size, size, dtype=torch.uint8)
     return batch

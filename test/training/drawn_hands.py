@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from handmesh_ros.hand.conventions import SKELETON
-from handmesh_ros.training.sample import Sample
+from handmesh_ros.training.sample import Sample, mask_values
 
 INTRINSICS = np.array([310.0, 300.0, 158.0, 122.0], np.float32)
 
@@ -73,6 +73,7 @@ def sample_with_3d(rng: np.random.Generator, hands: int = 2, width: int = 320) -
         shape=rng.normal(0, 1, (hands, 10)).astype(np.float32),
         translation=translation.astype(np.float32),
         hand_intrinsics=np.tile(INTRINSICS, (hands, 1)),
+        mask_value=mask_values(hands),
         colors=rng.integers(0, 256, (hands, 778, 3), np.uint8),
         source="made up",
     )

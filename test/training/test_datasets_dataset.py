@@ -68,6 +68,8 @@ def test_batches_have_their_shapes_and_types(sources):
         "translation": (8, 8, 3),
         "colors": (8, 8, 778, 3),
         "hand_intrinsics": (8, 8, 4),
+        "mask_value": (8, 8),
+        "mask": (8, 64, 64),
     }
     assert {name: tuple(values.shape) for name, values in batch.items()} == shapes
     for name in ("valid", "ignore", "is_right", "has_3d", "keypoints_visible"):
@@ -99,6 +101,13 @@ def test_of_too_many_hands_the_largest_stay():
     kept = (batch["box"][0, :, 2:] - batch["box"][0, :, :2]).max(dim=1).values.numpy()
     assert batch["valid"].sum() == MAX_HANDS
     np.testing.assert_allclose(np.sort(kept), np.sort(extents)[-MAX_HANDS:], atol=1e-3)
+
+
+def test_backgrounds_without_hands_take_their_share(sources):
+    dataset = HandDataset(sources, length=60, size=64, mosaic=0.0, empty=0.5, seed=1)
+    empty = sum(len(dataset[index]) == 0 for index in range(60))
+    assert 15 <= empty <= 45
+    assert all(dataset[index].image.shape == (64, 64, 3) for index in range(8))
 
 
 def test_an_image_without_hands_makes_a_batch():

@@ -94,12 +94,23 @@ def truth(boxes, joints=None, ignored=None):
         joints=np.zeros((count, 21, 3)) if joints is None else joints,
         vertices=np.zeros((count, 778, 3)),
         ignored=np.zeros(count, bool) if ignored is None else np.asarray(ignored),
+        width=200,
+        height=100,
     )
 
 
 def test_a_hand_is_matched_once_and_the_better_score_wins():
     boxes = [[0, 0, 10, 10], [0, 0, 10, 11]]
-    assert match(found(boxes, [0.4, 0.9]), np.array([[0.0, 0, 10, 10]]), 0.5).tolist() == [-1, 0]
+    truth_box = np.array([[0.0, 0, 10, 10]])
+    assert match(np.array([0.4, 0.9]), np.array(boxes), truth_box, 0.5).tolist() == [-1, 0]
+
+
+def test_what_lies_outside_the_image_does_not_count():
+    metrics = Metrics(threshold=0.5)
+    metrics.update(found([[150, 50, 210, 110]], [0.9]), truth([[150, 50, 400, 300]]))
+    summary = metrics.summary()
+    assert summary["recall"] == summary["precision"] == 1
+    assert summary["recall_whole"] == summary["precision_whole"] == 0
 
 
 def test_counts_hits_misses_and_false_hands():

@@ -25,6 +25,7 @@ def make_sample(key="a", hands=2, with_mask=True):
         "translation": (hands, 3),
         "colors": (hands, 778, 3),
         "hand_intrinsics": (hands, 4),
+        "mask_value": (hands,),
     }
     arrays = {name: rng.random(shape).astype(np.float32) for name, shape in shapes.items()}
     rows = np.arange(48, dtype=np.uint8)[:, None, None] * np.array([4, 2, 1], np.uint8)

@@ -1,9 +1,9 @@
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
-from batches import random_batch, random_hands
+from batches import random_batch
+from made_up_shards import SIZE, tiny_config, write_shards
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.network.config import NetworkConfig
@@ -14,32 +14,9 @@ from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.evaluate import evaluate, format_table
 from handmesh_ros.training.export import export, graph_drift
 from handmesh_ros.training.losses import LossWeights
-from handmesh_ros.training.sample import PER_HAND_FIELDS, Sample
-from handmesh_ros.training.shards import ShardDataset, ShardWriter
+from handmesh_ros.training.shards import ShardDataset
 from handmesh_ros.training.train import train
 from handmesh_ros.training.trainer import HandTrainer, ResumableSampler
-
-SIZE = 64
-
-
-def write_shards(folder, count=12):
-    """Noise images with one or two hands that were really posed and projected."""
-    random = np.random.default_rng(0)
-    with ShardWriter(folder) as writer:
-        for index in range(count):
-            hands = random_hands(1 + index % 2, SIZE, seed=index)
-            arrays = {name: hands[name].numpy() for name in PER_HAND_FIELDS}
-            for name in ("is_right", "has_3d", "keypoints_visible"):
-                arrays[name] = arrays[name].astype(np.uint8)
-            sample = Sample(
-                image=random.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8),
-                mask=None,
-                intrinsics=arrays["hand_intrinsics"][0],
-                source="made up",
-                key=f"{index:06d}",
-                **arrays,
-            )
-            writer.write(sample)
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +24,6 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_shards(folder / "made_up")
     return folder
-
-
-def tiny_config(path, **changes):
-    path.write_text(
-        f"""
-name: tiny
-network: {{input_size: {SIZE}, channels: 16, hidden: 32, color_rank: 4}}
-data:
-  train: [{{path: made_up}}]
-  validation: [{{path: made_up}}]
-  workers: 0
-optimisation: {{steps: 6, batch_size: 2, warmup_steps: 2, pretrained: false, ema_decay: 0.5}}
-epoch_steps: 4
-checkpoint_steps: 1
-"""
-    )
-    return TrainingConfig.load(path, tuple(f"{name}={value}" for name, value in changes.items()))
 
 
 @pytest.fixture(scope="module")

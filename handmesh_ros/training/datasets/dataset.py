@@ -65,6 +65,7 @@ class HandDataset(Dataset[Sample]):
         size: width and height of the network's input, pixels.
         augmenter: random views and looks; None for `Augmenter()`.
         mosaic: probability that an image is tiled from two or four samples.
+        empty: probability of a background without hands.
         seed: of everything random.
 
     Raises:
@@ -79,6 +80,7 @@ class HandDataset(Dataset[Sample]):
         size: int = 256,
         augmenter: Augmenter | None = None,
         mosaic: float = 0.15,
+        empty: float = 0.0,
         seed: int = 0,
     ) -> None:
         if not sources or any(not len(s.samples) or s.weight <= 0 for s in sources):
@@ -91,6 +93,7 @@ class HandDataset(Dataset[Sample]):
         self.size = size
         self.augmenter = augmenter or Augmenter()
         self.mosaic = mosaic
+        self.empty = empty
         self.seed = seed
         weights = np.array([source.weight for source in sources], np.float64)
         self._bounds = np.cumsum(weights / weights.sum())
@@ -105,14 +108,22 @@ class HandDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self.seed, int(self._epoch), index))
-        if rng.random() < self.mosaic:
+        kind = rng.random()
+        if kind < self.mosaic:
             return self._mosaic(rng)
+        if kind < self.mosaic + self.empty:
+            return self._background(rng)
         return self.augmenter(self._draw(rng), rng, self.size, self.size)
 
     def _draw(self, rng: np.random.Generator) -> Sample:
         source = int(np.searchsorted(self._bounds, rng.random(), side="right"))
         samples = self.sources[min(source, len(self.sources) - 1)].samples
         return samples[int(rng.integers(len(samples)))]
+
+    def _background(self, rng: np.random.Generator) -> Sample:
+        image = self.augmenter.backgrounds.draw(rng, self.size, self.size)
+        nobody = Sample.from_keypoints(image, np.zeros((0, 21, 2)), np.zeros(0, bool))
+        return self.augmenter.look(nobody, rng)
 
     def _mosaic(self, rng: np.random.Generator) -> Sample:
         tiles = mosaic_tiles(rng, self.size)
@@ -153,13 +164,19 @@ def collate(samples: Sequence[Sample], max_hands: int = MAX_HANDS) -> Batch:
         (B, M, 21, 2), keypoints_visible (B, M, 21) bool, box (B, M, 4), joints (B, M, 21, 3),
         rotations (B, M, 16, 3, 3) (identity in the padding), shape (B, M, 10), translation
         (B, M, 3), colors (B, M, 778, 3) uint8, hand_intrinsics (B, M, 4) (the image's in the
-        padding). Floats are float32; units and frames as in `Sample`.
+        padding), mask_value (B, M) uint8, the hand's value in the mask, 0 where there is none;
+        mask (B, H, W) uint8 as in `Sample`. Floats are float32; units and frames as in `Sample`.
     """
     padded = [_pad(sample, max_hands) for sample in samples]
     batch = {
         name: torch.from_numpy(np.stack([arrays[name] for arrays in padded])) for name in padded[0]
     }
     batch["image"] = torch.from_numpy(np.stack([sample.image for sample in samples]))
+    masks = [
+        np.zeros(sample.image.shape[:2], np.uint8) if sample.mask is None else sample.mask
+        for sample in samples
+    ]
+    batch["mask"] = torch.from_numpy(np.stack(masks))
     intrinsics = np.stack([sample.intrinsics for sample in samples]).astype(np.float32)
     batch["intrinsics"] = torch.from_numpy(intrinsics)
     return batch
@@ -230,6 +247,8 @@ def _pad(sample: Sample, max_hands: int) -> dict[str, np.ndarray]:
         arrays[name][:count] = values
     arrays["rotations"][count:] = np.eye(3, dtype=np.float32)
     arrays["hand_intrinsics"][count:] = sample.intrinsics
+    if sample.mask is None:
+        arrays["mask_value"][:] = 0
     return arrays
 
 
@@ -238,4 +257,5 @@ _BATCH_TYPES: dict[str, type] = {
     "has_3d": bool,
     "keypoints_visible": bool,
     "colors": np.uint8,
+    "mask_value": np.uint8,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handmesh_ros.training.sample import Sample, shared_intrinsics
+from handmesh_ros.training.sample import Sample, mask_values, shared_intrinsics
 from handmesh_ros.training.synthesis.renderer import Frame
 from handmesh_ros.training.synthesis.scene import Scene, SceneSampler
 
@@ -30,6 +30,7 @@ def describe(scene: Scene, frame: Frame, sampler: SceneSampler) -> Sample:
         mask=frame.instance,
         intrinsics=intrinsics,
         hand_intrinsics=shared_intrinsics(intrinsics, count),
+        mask_value=mask_values(count),
         is_right=np.zeros(count, np.uint8),
         keypoints_2d=np.zeros((count, 21, 2), np.float32),
         keypoints_visible=np.zeros((count, 21), np.uint8),

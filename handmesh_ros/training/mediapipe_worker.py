@@ -1,0 +1,43 @@
+"""The process of MediaPipe Hands, for `handmesh evaluate --mediapipe PYTHON`.
+
+It runs in that interpreter, by its path, and so needs nothing but mediapipe and NumPy. Full model,
+every image on its own. Standard input: the most hands, then for each image its height and width
+and its RGB bytes; standard output: a line of JSON for each image.
+"""
+
+import json
+import os
+import sys
+
+import mediapipe
+import numpy as np
+
+
+def main():
+    """Serve standard input until it ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what the libraries print is no answer
+    images = sys.stdin.buffer
+    detector = mediapipe.solutions.hands.Hands(
+        static_image_mode=True, max_num_hands=int(images.readline()), model_complexity=1
+    )
+    for header in images:
+        height, width = map(int, header.split())
+        data = images.read(height * width * 3)
+        result = detector.process(np.frombuffer(data, np.uint8).reshape(height, width, 3))
+        hands = [
+            {
+                "keypoints": [[p.x * width - 0.5, p.y * height - 0.5] for p in landmarks.landmark],
+                # It names sides as in a mirrored selfie.
+                "is_right": sides.classification[0].label == "Left",
+                "score": sides.classification[0].score,
+            }
+            for landmarks, sides in zip(
+                result.multi_hand_landmarks or (), result.multi_handedness or (), strict=True
+            )
+        ]
+        print(json.dumps(hands), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""`handmesh train`: stages of training one after another, then export and evaluation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.training.checkpoint import load_network, trained_steps
+from handmesh_ros.training.config import TrainingConfig
+from handmesh_ros.training.evaluate import evaluate, format_table
+from handmesh_ros.training.export import export
+from handmesh_ros.training.shards import ShardDataset
+from handmesh_ros.training.throughput import format_throughput, throughput
+from handmesh_ros.training.train import train
+
+
+def train_stages(
+    configs: list[TrainingConfig],
+    data_dir: Path,
+    outputs: list[Path],
+    *,
+    max_minutes: float | None = None,
+    **options: Any,
+) -> bool:
+    """Train stages in order, each from the weights of the one before; resumes anywhere.
+
+    Args:
+        configs: of the stages; `start_from` counts for the first.
+        data_dir: folder that the configured shard folders are relative to.
+        outputs: each stage's folder for checkpoints and logs.
+        max_minutes: stop after this long, all stages together.
+        options: further ones of `train`.
+
+    Returns:
+        whether all stages are complete.
+
+    Raises:
+        HandmeshError: data are missing or broken, or the loss became not a number.
+    """
+    end = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+    before: Path | None = None
+    for config, output in zip(configs, outputs, strict=True):
+        last, steps = output / "last.ckpt", config.optimisation.steps
+        if trained_steps(last) < steps:
+            left = None if end is None else (end - time.monotonic()) / 60
+            if left is not None and left <= 0:
+                return False
+            if before:
+                config = replace(config, start_from=str(before))
+            print(f"Training {config.name}: {asdict(config.optimisation)}", flush=True)
+            output.mkdir(parents=True, exist_ok=True)
+            train(config, data_dir, output, max_minutes=left, **options)
+            if trained_steps(last) < steps:
+                return False
+        before = last
+    return True
+
+
+def export_and_evaluate(config: TrainingConfig, data_dir: Path, output: Path) -> Path:
+    """Export a finished stage and measure it on its validation sets.
+
+    Args:
+        config: of the stage.
+        data_dir: folder that the configured shard folders are relative to.
+        output: the stage's folder; NAME.onnx, NAME.json and metrics.json are written there.
+
+    Returns:
+        the model's path.
+
+    Raises:
+        HandmeshError: the exported graph differs from the network, or data are broken.
+    """
+    network, path = load_network(output / "last.ckpt"), output / f"{config.name}.onnx"
+    names = tuple(source.path for source in config.data.train)
+    export(network, path, model_id=config.name, training_data=names)
+    estimator = Estimator.from_file(path)
+    results = {
+        source.path: evaluate(estimator, ShardDataset(data_dir / source.path))
+        for source in config.data.validation
+    }
+    if results:
+        export(network, path, model_id=config.name, training_data=names, metrics=results)
+        (output / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        print(format_table(results))
+    return path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument(
+        "config",
+        type=Path,
+        nargs="+",
+        help="YAML files of the stages in order, such as config/training/mobile_1_pose.yaml",
+    )
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of shard folders")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="folder of the run, with a folder for each of several stages (default: runs/NAME)",
+    )
+    parser.add_argument("--devices", default="auto", help="processes per machine, or auto")
+    parser.add_argument("--nodes", type=int, default=1, help="machines")
+    parser.add_argument("--max-steps", type=int, help="stop a stage after this many steps")
+    parser.add_argument("--max-minutes", type=float, help="stop after this long")
+    parser.add_argument(
+        "--no-export", action="store_true", help="end without exporting and evaluating"
+    )
+    parser.add_argument(
+        "--throughput", action="store_true", help="measure images/s of the parts, do not train"
+    )
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="*",
+        default=[],
+        metavar="SECTION.FIELD=VALUE",
+        help="change settings, of all stages",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    configs = [TrainingConfig.load(path, tuple(args.set)) for path in args.config]
+    names = [config.name for config in configs]
+    if len(set(names)) < len(names):
+        raise HandmeshError(
+            f"Two stages have the same name ({', '.join(names)}): each needs a folder of its own."
+        )
+    if args.throughput:
+        for config in configs:
+            rates = throughput(config, args.data)
+            print(f"{config.name}\n\n{format_throughput(rates, config.data.workers)}")
+        return 0
+    if len(configs) == 1:
+        outputs = [args.output or Path("runs") / names[0]]
+    else:
+        outputs = [(args.output or Path("runs")) / name for name in names]
+    complete = train_stages(
+        configs,
+        args.data,
+        outputs,
+        devices=args.devices,
+        nodes=args.nodes,
+        max_steps=args.max_steps,
+        max_minutes=args.max_minutes,
+    )
+    if getattr(rank_zero_only, "rank", 0):  # one process of several speaks for all
+        return 0
+    if not complete:
+        print("Stopped before the end: run the same command again to go on.")
+    elif args.no_export:
+        print(f"Done: {outputs[-1] / 'last.ckpt'}")
+    else:
+        print(f"Done: {export_and_evaluate(configs[-1], args.data, outputs[-1])}")
+    return 0

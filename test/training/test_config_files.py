@@ -1,0 +1,25 @@
+from pathlib import Path
+
+import pytest
+
+from handmesh_ros.training.config import TrainingConfig
+
+FILES = sorted((Path(__file__).parents[2] / "config" / "training").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_stage_is_named_like_its_file(path):
+    config = TrainingConfig.load(path)
+    assert config.name == path.stem
+    assert config.data.train and config.data.validation
+
+
+def test_the_stages_of_the_shipped_network_fit_together():
+    stages = [
+        TrainingConfig.load(p)
+        for p in FILES
+        if p.stem.startswith("mobile_") and "gpu" not in p.stem
+    ]
+    assert len(stages) == 2
+    assert len({stage.network for stage in stages}) == 1
+    assert [stage.losses.photometric > 0 for stage in stages] == [False, True]
