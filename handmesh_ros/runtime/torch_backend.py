@@ -66,6 +66,7 @@ class TorchBackend:
             max_hands=loaded.config.max_hands,
             hand_model=HandModelReference.of(HandTemplate.bundled()),
             score_threshold=CHECKPOINT_SCORE_THRESHOLD,
+            precision=precision,
         )
         device = torch.cuda.get_device_name() if self._device.type == "cuda" else "CPU"
         how = f"{torch.get_num_threads()} threads" if self._device.type == "cpu" else "eager"
