@@ -35,7 +35,7 @@ from handmesh_ros.runtime.sidecar import Sidecar
 from handmesh_ros.training.quantize_sensitivity import Feed, Shift, outputs_of, shift
 from handmesh_ros.training.shards import ShardDataset
 
-SENSITIVE = 0.015
+SENSITIVE = 0.01
 """A convolution that alone moves keypoints by more than this share of a hand's size stays float32.
 
 In the bundled network those are the first ones of the trunk, whose channels differ most in range.
