@@ -6,12 +6,13 @@ SOURCE ?=
 SECONDS ?=
 MODEL ?=
 PYTEST ?=
+MINUTES ?= 60
 
 ROS = . .colcon/env.sh &&
 BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint params gpu-check clean
+.PHONY: help demo test lint params soak gpu-check clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -31,6 +32,10 @@ lint:  ## ruff and mypy
 params:  ## write config/detect.yaml and docs/parameters.md from the parameter schema
 	$(BOOTSTRAP)
 	@$(ROS) python scripts/write_parameters.py
+
+soak:  ## the detector at 30 Hz for MINUTES=60: memory, rate, drops
+	$(BOOTSTRAP)
+	@$(ROS) python scripts/soak.py --minutes $(MINUTES) --model "$(MODEL)"
 
 gpu-check:  ## on an NVIDIA GPU: parity, speed and memory of all backends that $(PYTHON) has
 	@PYTHONPATH=. $(PYTHON) scripts/gpu_check.py $(MODEL)

@@ -34,6 +34,11 @@ COMMANDS = {
     "detect": Command("handmesh_ros.commands.detect", "find hands in photos, folders and videos"),
     "doctor": Command("handmesh_ros.doctor", "say what is installed and what is missing"),
     "bench": Command("handmesh_ros.bench.command", "measure the speed of the stages and backends"),
+    "replay": Command(
+        "handmesh_ros.commands.replay",
+        "run the node's processing over a recorded bag (needs ROS 2)",
+        "handmesh_ros[replay]",
+    ),
     "engine": Command(
         "handmesh_ros.commands.engine", "build and verify engines for NVIDIA GPUs (TensorRT)"
     ),

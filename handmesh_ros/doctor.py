@@ -131,8 +131,9 @@ def _ros() -> Iterator[Finding]:
         advice = "`colcon build` and source install/setup.bash, or `make demo`"
         yield Finding("handmesh_ros messages", False, f"what the node publishes: {advice}")
     apt = f"apt install ros-{distribution or 'DISTRO'}-"
+    yield package("rosbags", "rosbags", "`handmesh replay`", "pip install rosbags")
     for part, gives, name in (
-        ("launch_ros", "detect.launch.py", "launch-ros"),
+        ("launch_ros", "the launch files", "launch-ros"),
         ("cv_bridge", "image encodings beyond the usual ones", "cv-bridge"),
     ):
         yield package(part, part, gives, apt + name)

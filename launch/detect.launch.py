@@ -23,69 +23,72 @@ ARGUMENTS = {
     "name": ("detector", "of the node"),
     "image": ("image", "topic of the camera images; image_transport adds its own ending"),
     "camera_info": ("camera_info", "topic of the calibration"),
+    "depth": ("depth", "topic of depth images that are aligned with the image"),
     "params_file": (
         PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "detect.yaml"]),
         "YAML file with the node's parameters",
     ),
     "model": ("", "path of a trained model, NAME.onnx"),
-    "backend": ("", "auto, tensorrt, onnxruntime, openvino, torch, …"),
+    "backend": ("", "auto, tensorrt, tensorrt_rtx, onnxruntime, openvino or torch"),
     "image_transport": ("", "raw or compressed"),
-    "autostart": ("true", "false leaves configuring and activating to a lifecycle manager"),
-    "use_sim_time": ("false", "take the time from /clock, as bags play it"),
+    "use_depth": ("", "true or false: take the hands' size from depth images"),
+    "autostart": ("", "false leaves configuring and activating to a lifecycle manager"),
+    "use_sim_time": ("", "true takes the time from /clock, as bags play it"),
     "log_level": ("info", "debug, info, warn or error"),
     "rviz": ("false", "also open RViz"),
     "fixed_frame": ("camera_optical_frame", "frame that RViz draws in"),
 }
 
-TEXTS, SWITCHES = ("model", "backend", "image_transport"), ("autostart", "use_sim_time")
+TEXTS = ("model", "backend", "image_transport")
+SWITCHES = ("use_depth", "autostart", "use_sim_time")
 
 
-def make_detector(context: LaunchContext) -> list[Node]:
+def make_nodes(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    texts = {name: given[name] for name in TEXTS if given[name]}
-    parameters = {name: ParameterValue(text, value_type=str) for name, text in texts.items()}
-    for name in SWITCHES:
-        parameters[name] = ParameterValue(LaunchConfiguration(name), value_type=bool)
-    return [
-        Node(
-            package=PACKAGE,
-            executable="detector",
-            namespace=given["namespace"],
-            name=given["name"],
-            parameters=[given["params_file"], parameters],
-            remappings=[
-                ("image", given["image"]),
-                ("image/compressed", f"{given['image']}/compressed"),
-                ("camera_info", given["camera_info"]),
-            ],
-            arguments=["--ros-args", "--log-level", given["log_level"]],
-            output="screen",
-        )
-    ]
-
-
-def generate_launch_description() -> LaunchDescription:
+    kinds = {**dict.fromkeys(TEXTS, str), **dict.fromkeys(SWITCHES, bool)}
+    parameters = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for name, kind in kinds.items()
+        if given[name]
+    }
+    detector = Node(
+        package=PACKAGE,
+        executable="detector",
+        namespace=given["namespace"],
+        name=given["name"],
+        parameters=[given["params_file"], parameters],
+        remappings=[
+            ("image", given["image"]),
+            ("image/compressed", f"{given['image']}/compressed"),
+            ("camera_info", given["camera_info"]),
+            ("depth", given["depth"]),
+        ],
+        arguments=["--ros-args", "--log-level", given["log_level"]],
+        output="screen",
+    )
     rviz = Node(
         package="rviz2",
         executable="rviz2",
-        namespace=LaunchConfiguration("namespace"),
+        namespace=given["namespace"],
+        parameters=[{name: parameters[name] for name in ("use_sim_time",) if name in parameters}],
         arguments=[
-            "-d",
-            PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "handmesh.rviz"]),
-            "-f",
-            LaunchConfiguration("fixed_frame"),
+            *("-d", PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "handmesh.rviz"])),
+            *("-f", given["fixed_frame"]),
         ],
         # The RViz file holds absolute names; here they become those of our namespace.
         remappings=[(f"/handmesh/{topic}", topic) for topic in ("markers", "overlay")],
-        condition=IfCondition(LaunchConfiguration("rviz")),
+        condition=IfCondition(given["rviz"]),
     )
+    return [detector, rviz]
+
+
+def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *(
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, (default, description) in ARGUMENTS.items()
             ),
-            OpaqueFunction(function=make_detector),
-            rviz,
+            OpaqueFunction(function=make_nodes),
         ]
     )

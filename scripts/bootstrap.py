@@ -203,8 +203,13 @@ def build_messages() -> None:
         BootstrapError: the build failed.
     """
     inputs = [*(ROOT / "msg").iterdir(), ROOT / "CMakeLists.txt", ROOT / "package.xml"]
+    installed = [path.name for name in ("config", "launch") for path in (ROOT / name).iterdir()]
     value = digest(
-        inputs, (VENV / ".stamp-ros").read_text(), Path(__file__).read_text(), str(ROOT)
+        inputs,
+        (VENV / ".stamp-ros").read_text(),
+        Path(__file__).read_text(),
+        str(ROOT),
+        *sorted(installed),
     )
     stamp = COLCON / ".stamp-build"
     if is_current(stamp, value):

@@ -6,33 +6,26 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from ament_index_python.packages import get_package_share_path
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from examples.demo.camera import PHOTO_FRAMES, RATE_HZ
 from examples.demo.listener import TOPICS, Recording
 from handmesh_ros.msg import HandTopology
+from handmesh_ros.ros.bags import message_types, type_name
 from handmesh_ros.ros.images import compressed_to_rgb
 from handmesh_ros.ros.messages import message_to_hands
 from handmesh_ros.view.draw import draw_hands
 
-OWN_MESSAGES = ("LatencyBreakdown", "HandMesh", "HandMeshArray", "HandTopology")
-
 
 def write_bag(recording: Recording, folder: Path, namespace: str) -> Path:
     """Write a rosbag2 bag (MCAP) and return its folder."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    share = get_package_share_path("handmesh_ros") / "msg"
-    for name in OWN_MESSAGES:
-        text = (share / f"{name}.msg").read_text()
-        store.register(get_types_from_msg(text, f"handmesh_ros/msg/{name}"))
+    store = message_types()
     path = folder / "bag"
     bag = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
     bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     with bag as writer:
         connections = {
-            topic: writer.add_connection(f"{namespace}/{topic}", _type_name(kind), typestore=store)
+            topic: writer.add_connection(f"{namespace}/{topic}", type_name(kind), typestore=store)
             for topic, kind in TOPICS.items()
         }
         for topic, arrived_ns, serialized in recording.messages:
@@ -75,7 +68,3 @@ def _draw(recording: Recording, stamp_ns: int, faces: np.ndarray) -> np.ndarray:
     message = recording.hands[stamp_ns]
     drawn = draw_hands(rgb, message_to_hands(message), faces=faces, intrinsics=message.intrinsics)
     return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
-
-
-def _type_name(kind: type) -> str:
-    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"

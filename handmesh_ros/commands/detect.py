@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="photo, video, or folder of them")
     parser.add_argument("--json", metavar="FILE", help="write the hands as JSON; - prints them")
     parser.add_argument("--draw", metavar="DIR", help="write images and videos with hands drawn")
+    parser.add_argument(
+        "--texture", action="store_true", help="draw meshes alone, in the skin's colours found"
+    )
     parser.add_argument("--mesh", action="store_true", help="put the vertices into the JSON")
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument(
@@ -55,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         HandmeshError: an argument, the model or a place to write to cannot be used.
     """
+    if args.texture and args.draw is None:
+        raise HandmeshError("--texture is for drawings: give --draw DIR, too.")
     given = None if args.intrinsics is None else parse_intrinsics(args.intrinsics)
     intrinsics_from_fov(1, 1, args.fov)  # A wrong one is refused before the model is loaded.
     drawings = None if args.draw is None else DrawingWriter(Path(args.draw))
@@ -67,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         report=sys.stderr if args.json == "-" else sys.stdout,
         drawings=drawings,
         with_mesh=args.mesh,
+        texture=args.texture,
     )
     if args.json is None:
         detection.run(args.paths)
@@ -111,6 +117,7 @@ class _Detection:
     report: TextIO
     drawings: DrawingWriter | None
     with_mesh: bool
+    texture: bool = False
     writer: JsonWriter | None = None
     frames: int = 0
     hands: int = 0
@@ -172,7 +179,16 @@ class _Detection:
             )
         if self.drawings is not None:
             faces = self.estimator.template.closed_faces
-            drawn = draw_hands(frame.image, hands, faces=faces, intrinsics=intrinsics)
+            drawn = draw_hands(
+                frame.image,
+                hands,
+                faces=faces,
+                intrinsics=intrinsics,
+                skeleton=not self.texture,
+                labels=not self.texture,
+                mesh_opacity=1.0 if self.texture else 0.75,
+                texture=self.texture,
+            )
             self.drawings.add(drawn)
         return hands
 

@@ -11,14 +11,15 @@ def main() -> int:
     What is missing on this machine is said in one sentence.
     """
     try:
-        from handmesh_ros.ros.node import main as run
+        from handmesh_ros.ros.process import main as run
     except ImportError as error:
-        print(f"detector: {_explain(error)}", file=sys.stderr)
+        print(f"detector: {explain(error)}", file=sys.stderr)
         return 1
     return run()
 
 
-def _explain(error: ImportError) -> str:
+def explain(error: ImportError) -> str:
+    """Return what is missing on this machine, in one sentence."""
     module = error.name or ""
     if module == "rclpy":
         return (

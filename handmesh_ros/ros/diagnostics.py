@@ -1,4 +1,4 @@
-"""Rates, drops and latencies of the last seconds, as diagnostic_msgs for /diagnostics."""
+"""Rates, drops, latencies and doubts of the last seconds, as diagnostic_msgs for /diagnostics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.time import Time
 
+from handmesh_ros.hand.hands import ScaleSource
+from handmesh_ros.ros.processing import Result
+
 WINDOW_S = 5.0
+
+OTHER_CLOCK_MS = 60_000.0
+"""Images this old, or from this far ahead, are stamped by another clock."""
+
 MAX_RECORDS = 2000
 _LEVELS = tuple(bytes([level]) for level in range(3))
 OK, WARN, ERROR = _LEVELS
@@ -18,7 +25,16 @@ OK, WARN, ERROR = _LEVELS
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """One processed image; times in seconds of a monotonic clock, durations in milliseconds."""
+    """One processed image.
+
+    Attributes:
+        finished_s: monotonic time.
+        hands: that were found.
+        age_ms: of the image when its hands were published; not a number without a stamp.
+        preprocess_ms, inference_ms, decode_ms, publish_ms: as in LatencyBreakdown.msg.
+        scale_sources: `ScaleSource` values of the hands, each once.
+        calibrated: a camera_info was used.
+    """
 
     finished_s: float
     hands: int
@@ -27,6 +43,24 @@ class FrameRecord:
     inference_ms: float
     decode_ms: float
     publish_ms: float
+    scale_sources: tuple[int, ...] = ()
+    calibrated: bool = True
+
+    @classmethod
+    def of(cls, result: Result, *, finished_s: float) -> FrameRecord:
+        """Return the record of an image whose hands have just been published."""
+        latency = result.message.latency
+        return cls(
+            finished_s=finished_s,
+            hands=len(result.hands),
+            age_ms=latency.age_ms,
+            preprocess_ms=latency.preprocess_ms,
+            inference_ms=latency.inference_ms,
+            decode_ms=latency.decode_ms,
+            publish_ms=latency.publish_ms,
+            scale_sources=tuple(np.unique(result.hands.scale_source).tolist()),
+            calibrated=result.detection.calibrated,
+        )
 
 
 class Statistics:
@@ -51,9 +85,14 @@ class Statistics:
             self._frames.append(record)
 
     def fail(self, problem: str, now_s: float) -> None:
-        """Remember what went wrong with an image."""
+        """Count an image without result, and remember why."""
         with self._lock:
             self._failed += 1
+            self._problem, self._problem_s = problem, now_s
+
+    def warn(self, problem: str, now_s: float) -> None:
+        """Remember what makes results worse, such as depth that cannot be used."""
+        with self._lock:
             self._problem, self._problem_s = problem, now_s
 
     def summary(self, now_s: float) -> dict[str, float | int | str]:
@@ -68,6 +107,8 @@ class Statistics:
             problem = self._problem if now_s - self._problem_s <= WINDOW_S else ""
         numbers: dict[str, float | int | str] = {"rate [Hz]": len(recent) / WINDOW_S, **counts}
         numbers["hands in the last image"] = recent[-1].hands if recent else 0
+        numbers["scale source"] = _names(recent)
+        numbers["calibrated"] = str(bool(recent and recent[-1].calibrated)).lower()
         for part in ("age", "preprocess", "inference", "decode", "publish"):
             values = [getattr(frame, f"{part}_ms") for frame in recent]
             values = [value for value in values if value == value]  # no age without a stamp
@@ -109,6 +150,12 @@ def status_message(
         text = "idle: nobody subscribes to hands, markers or overlay"
     elif not numbers["rate [Hz]"]:
         level, text = WARN, "no images come in"
+    elif abs(age_ms) > OTHER_CLOCK_MS:
+        level, side = WARN, "behind" if age_ms > 0 else "ahead of"
+        text = (
+            f"image stamps are {1e-3 * abs(age_ms):.3g} s {side} the node's clock: set "
+            "use_sim_time when a bag plays with --clock, else synchronise the clocks"
+        )
     elif age_ms > latency_budget_ms:
         level = WARN
         text = f"results are {age_ms:.0f} ms old, the budget is {latency_budget_ms:.0f} ms"
@@ -132,6 +179,12 @@ def _array(
         )
     )
     return message
+
+
+def _names(frames: list[FrameRecord]) -> str:
+    """Return the scale sources of the newest image with hands, as in HandMesh.msg."""
+    sources = next((frame.scale_sources for frame in reversed(frames) if frame.hands), ())
+    return ", ".join(ScaleSource(source).name for source in sources) or "no hands"
 
 
 def _text(value: float | int | str) -> str:

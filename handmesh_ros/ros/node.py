@@ -6,21 +6,17 @@ only receives; a worker finds hands in the newest image, so that a slow network 
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.time import Time
 from rclpy.timer import Timer
@@ -30,21 +26,22 @@ from visualization_msgs.msg import MarkerArray
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.msg import HandMeshArray, HandTopology, LatencyBreakdown
+from handmesh_ros.msg import HandMeshArray, HandTopology
 from handmesh_ros.ros.camera_info import CameraInfos
 from handmesh_ros.ros.depth import DepthScaling
-from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
+from handmesh_ros.ros.detection import HandDetector, ImageMessage
 from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
 from handmesh_ros.ros.markers import check_layout
-from handmesh_ros.ros.messages import hands_to_message, topology_message, wrists_message
+from handmesh_ros.ros.messages import topology_message, wrists_message
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameter_server import ParameterServer
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.ros.pictures import Pictures
+from handmesh_ros.ros.processing import HandProcessing
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
+from handmesh_ros.runtime.backend import Opener, open_backend
 from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.temporal.tracker import TrackedHands
 
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -62,14 +59,18 @@ DIAGNOSTICS_PERIOD_S = 1.0
 COMPLAINT_PERIOD_S = 5.0
 
 
-def load_estimator(parameters: Parameters) -> Estimator:
+def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Estimator:
     """Load the model that the parameters name.
+
+    Args:
+        parameters: of the node.
+        opener: loads the graph.
 
     Raises:
         HandmeshError: it or the backend cannot be used.
     """
     path, threads = parameters.model or None, parameters.threads or None
-    return Estimator.from_file(path, parameters.backend, threads=threads)
+    return Estimator.from_file(path, parameters.backend, threads=threads, opener=opener)
 
 
 class DetectorNode(LifecycleNode):
@@ -94,7 +95,7 @@ class DetectorNode(LifecycleNode):
         self._camera_infos = CameraInfos()
         self._depth = DepthScaling(self._warn)
         self._tracking = HandTracking(self._warn)
-        self._detector: HandDetector | None = None
+        self._processing: HandProcessing | None = None
         self._worker: NewestItemWorker[ImageMessage] | None = None
         self._subscriptions_made: dict[str, Subscription] = {}
         self._timers_made: list[Timer] = []
@@ -158,17 +159,18 @@ class DetectorNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _open_model(self) -> None:
-        if self._detector is not None:
+        if self._processing is not None:
             return
         warn = self.get_logger().warning
         estimator = self._load(self.parameters)
         try:
             template = HandTemplate.bundled()
             check_layout()
-            self._detector = HandDetector(estimator, template, self._camera_infos, warn)
+            detector = HandDetector(estimator, template, self._camera_infos, warn)
         except HandmeshError:
             estimator.close()
             raise
+        self._processing = HandProcessing(detector, self._depth, self._tracking)
         self._details = {"model": estimator.model_id, "backend": estimator.backend.name}
         self.get_logger().info(f"{estimator.model_id} runs on {estimator.backend.name}")
 
@@ -192,16 +194,17 @@ class DetectorNode(LifecycleNode):
 
     def _activate(self) -> None:
         self._open_model()
-        assert self._detector is not None
-        self._topology.publish(
-            topology_message(self._detector.template, self._detector.estimator.model_id)
-        )
-        self._pictures = Pictures(self._detector.template, self._markers, self._overlay)
+        assert self._processing is not None
+        template = self._processing.detector.template
+        self._topology.publish(topology_message(template, self._processing.model_id))
+        self._pictures = Pictures(template, self._markers, self._overlay)
         self._worker = NewestItemWorker(self._process, self._complain)
         self._subscribe("camera_info", CameraInfo, self._camera_infos.update)
+        # Not the node's clock: simulated time stands still while nobody plays.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_made = [
-            self.create_timer(DEMAND_PERIOD_S, self._follow_demand),
-            self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics),
+            self.create_timer(DEMAND_PERIOD_S, self._follow_demand, clock=steady),
+            self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady),
         ]
         self._follow_demand()
 
@@ -216,9 +219,9 @@ class DetectorNode(LifecycleNode):
             self._worker = None
             self._tracking.pause()
             self._pictures.clear()
-        if self._detector is not None:
-            self._detector.close()
-            self._detector = None
+        if self._processing is not None:
+            self._processing.close()
+            self._processing = None
 
     def _subscribe(self, topic: str, kind: type, callback: Callable[[Any], None]) -> None:
         self._subscriptions_made[topic] = self.create_subscription(
@@ -256,70 +259,33 @@ class DetectorNode(LifecycleNode):
 
     def _process(self, message: ImageMessage) -> None:
         """Find and publish the hands in one image; runs on the worker's thread."""
-        assert self._detector is not None
+        assert self._processing is not None
         parameters = self.parameters
-        detection = self._detector(message, parameters)
-        start = time.perf_counter()
-        hands = self._depth(detection, parameters)
-        tracked = self._tracking(
-            hands,
-            detection.header,
-            parameters,
-            now_s=1e-9 * self.get_clock().now().nanoseconds,
-        )
-        result = self._message(tracked, detection, parameters)
-        publish_ms = 1e3 * (time.perf_counter() - start)
-        age_ms = self._age_ms(detection.header)
-        result.latency = LatencyBreakdown(
-            preprocess_ms=detection.preprocess_ms,
-            inference_ms=detection.inference_ms,
-            decode_ms=detection.decode_ms,
-            publish_ms=publish_ms,
-            age_ms=age_ms,
-        )
-        self._hands.publish(result)
+        result = self._processing(message, parameters, now_s=self._now_s)
+        result.message.latency.age_ms = self._age_ms(message.header)
+        self._hands.publish(result.message)
         if self._wrists.get_subscription_count():
-            self._wrists.publish(wrists_message(result))
+            self._wrists.publish(wrists_message(result.message))
         if self._hands_raw.get_subscription_count():
-            raw = self._message(tracked.measured(hands), detection, parameters)
-            raw.latency = result.latency
-            self._hands_raw.publish(raw)
-        self._pictures.publish(detection, tracked, parameters)
-        self._statistics.finish(
-            FrameRecord(
-                finished_s=time.monotonic(),
-                hands=len(detection.hands),
-                age_ms=age_ms,
-                preprocess_ms=detection.preprocess_ms,
-                inference_ms=detection.inference_ms,
-                decode_ms=detection.decode_ms,
-                publish_ms=publish_ms,
-            )
-        )
+            self._hands_raw.publish(self._processing.raw_message(result, parameters))
+        self._pictures.publish(result.detection, result.tracked, parameters)
+        self._statistics.finish(FrameRecord.of(result, finished_s=time.monotonic()))
 
-    def _message(
-        self, tracked: TrackedHands, detection: Detection, parameters: Parameters
-    ) -> HandMeshArray:
-        """Return the message without its latencies."""
-        message = hands_to_message(
-            tracked,
-            detection.header,
-            image_size=detection.rgb.shape[:2],
-            intrinsics=detection.intrinsics,
-            publish_mesh=parameters.publish_mesh,
-        )
-        message.model_id = self._details["model"]
-        message.calibrated = detection.calibrated
-        return message
+    def _now_s(self) -> float:
+        return 1e-9 * self.get_clock().now().nanoseconds
 
     def _age_ms(self, header: Header) -> float:
         if header.stamp.sec == 0 and header.stamp.nanosec == 0:
             return float("nan")
+        if not self.get_clock().now().nanoseconds:
+            return float("nan")  # Simulated time has not begun.
         age = self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)
         return 1e-6 * age.nanoseconds
 
     def _warn(self, text: str) -> None:
-        if self._throttle.allows(text, time.monotonic()):
+        now_s = time.monotonic()
+        self._statistics.warn(text, now_s)
+        if self._throttle.allows(text, now_s):
             self.get_logger().warning(text)
 
     def _complain(self, error: Exception) -> None:
@@ -344,42 +310,3 @@ class DetectorNode(LifecycleNode):
                 latency_budget_ms=self.parameters.latency_budget_ms,
             )
         )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the node until it is interrupted; return the exit status."""
-    # Our own handlers let the node say good-bye (markers, model) before ROS is gone.
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        return _run()
-    except HandmeshError as problem:
-        print(f"detector: {problem}", file=sys.stderr)
-        return 1
-    finally:
-        rclpy.try_shutdown()
-
-
-def _run() -> int:
-    node = DetectorNode()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if node.parameters.autostart and not node.start():
-            return 1
-        while rclpy.ok():
-            try:
-                executor.spin_once(timeout_sec=0.5)
-            except (ExternalShutdownException, KeyboardInterrupt):
-                break
-            except Exception as error:
-                # Such as an impossible transition that a lifecycle manager asks for.
-                node.get_logger().error(f"{type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        pass
-    finally:
-        node.stop()
-        executor.shutdown()
-        node.destroy_node()
-    return 0

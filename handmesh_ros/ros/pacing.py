@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
+
 
 class RateCap:
     """Lets events through at a rate at most, without beating against the rate of its input."""
@@ -21,6 +25,8 @@ class RateCap:
 class Throttle:
     """Lets each text through once per period; different texts do not hold each other back.
 
+    Texts that differ in numbers only, such as how late something came, are the same text.
+
     Args:
         period_s: between two times of the same text.
     """
@@ -31,9 +37,10 @@ class Throttle:
 
     def allows(self, text: str, now_s: float) -> bool:
         """Return whether the text may be said now; if so it counts as said."""
+        key = _NUMBER.sub("#", text)
         recent = {
             said: last for said, last in self._last_s.items() if now_s - last < self._period_s
         }
-        allowed = text not in recent
-        self._last_s = {**recent, text: now_s} if allowed else recent
+        allowed = key not in recent
+        self._last_s = {**recent, key: now_s} if allowed else recent
         return allowed

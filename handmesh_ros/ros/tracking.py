@@ -24,7 +24,7 @@ class HandTracking:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._tracker = Tracker(say)
-        self._frame_id: str | None = None
+        self._source: tuple[str, tuple[int, int]] | None = None
         self._pause = threading.Event()
 
     def pause(self) -> None:
@@ -32,13 +32,20 @@ class HandTracking:
         self._pause.set()
 
     def __call__(
-        self, hands: Hands, header: Header, parameters: Parameters, *, now_s: float
+        self,
+        hands: Hands,
+        header: Header,
+        image_size: tuple[int, int],
+        parameters: Parameters,
+        *,
+        now_s: float,
     ) -> TrackedHands:
         """Return the hands of the next image with identity and state.
 
         Args:
             hands: as they were found.
             header: of the image.
+            image_size: (height, width) of the image, pixels.
             parameters: in force.
             now_s: the node's time; that of images without stamps too.
         """
@@ -47,13 +54,17 @@ class HandTracking:
             self._tracker.reset()
         if not parameters.track:
             return TrackedHands.untracked(hands)
-        if self._frame_id not in (None, header.frame_id):
+        source = header.frame_id, image_size
+        if self._source not in (None, source):
+            one, other = (
+                f"{name!r} with {w}×{h} pixels" for name, (h, w) in sorted([self._source, source])
+            )
             self._say(
-                f"Images of the frames {self._frame_id!r} and {header.frame_id!r} come on one "
-                "topic, so all hands are new: give each camera a detector of its own."
+                f"Images of {one} and of {other} come on one topic, so all hands are new: give "
+                "each camera a detector of its own."
             )
             self._tracker.reset()
-        self._frame_id = header.frame_id
+        self._source = source
         stamp_s = header.stamp.sec + 1e-9 * header.stamp.nanosec or now_s
         ahead_s = min(max(now_s - stamp_s, 0.0), 1e-3 * parameters.prediction_limit_ms)
         return self._tracker(

@@ -67,6 +67,15 @@ class Backend(Protocol):
         """Free the memory of the graph; the backend cannot be used afterwards."""
 
 
+class Opener(Protocol):
+    """Loads a graph: `open_backend`, or something that shares what it opened."""
+
+    def __call__(
+        self, path: str | Path, backend: str = "auto", *, threads: int | None = None
+    ) -> Backend:
+        """See `open_backend`."""
+
+
 def open_backend(
     path: str | Path, backend: str = "auto", *, threads: int | None = None
 ) -> Backend:

@@ -11,7 +11,7 @@ import numpy as np
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.runtime.backend import Backend, open_backend
+from handmesh_ros.runtime.backend import Backend, Opener, open_backend
 from handmesh_ros.runtime.duplicates import suppress_duplicates
 from handmesh_ros.runtime.preprocess import (
     Letterbox,
@@ -83,6 +83,7 @@ class Estimator:
         template: HandTemplate | None = None,
         score_threshold: float | None = None,
         threads: int | None = None,
+        opener: Opener = open_backend,
     ) -> Estimator:
         """Load a model and run it once, so that the first image is as fast as the others.
 
@@ -92,11 +93,12 @@ class Estimator:
             template: the hand model that it was trained with; None takes the bundled one.
             score_threshold: in [0, 1]; None takes the one of the sidecar.
             threads: CPU threads inside one run; None lets the backend choose.
+            opener: loads the graph; `SharedBackends.open` shares it with other estimators.
 
         Raises:
             HandmeshError: the model or the backend cannot be used; the message says why.
         """
-        opened = open_backend(BUNDLED_MODEL if path is None else path, backend, threads=threads)
+        opened = opener(BUNDLED_MODEL if path is None else path, backend, threads=threads)
         estimator = cls(opened, template=template, score_threshold=score_threshold)
         estimator(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
         return estimator

@@ -36,6 +36,7 @@ def draw_hands(
     skeleton: bool = True,
     labels: bool = True,
     mesh_opacity: float = 0.75,
+    texture: bool = False,
 ) -> np.ndarray:
     """Return a copy of the image with the hands drawn on it.
 
@@ -48,6 +49,7 @@ def draw_hands(
         skeleton: draw the 21 keypoints and the bones between them.
         labels: draw boxes with side and score.
         mesh_opacity: of the mesh, in [0, 1].
+        texture: draw meshes in the skin's colours that were found, not in those of sides.
 
     Raises:
         HandmeshError: the image or the intrinsics cannot be used.
@@ -57,7 +59,8 @@ def draw_hands(
     if intrinsics is None:
         intrinsics = intrinsics_from_fov(*image.shape[:2])
     if faces is not None and len(hands):
-        _draw_meshes(canvas, hands, faces, check_intrinsics(intrinsics), mesh_opacity)
+        intrinsics = check_intrinsics(intrinsics)
+        _draw_meshes(canvas, hands, faces, intrinsics, mesh_opacity, texture)
     for index in reversed(range(len(hands))):
         if skeleton:
             _draw_skeleton(canvas, hands.keypoints_2d[index])
@@ -77,19 +80,29 @@ def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
 
 
 def _draw_meshes(
-    canvas: np.ndarray, hands: Hands, faces: np.ndarray, intrinsics: np.ndarray, opacity: float
+    canvas: np.ndarray,
+    hands: Hands,
+    faces: np.ndarray,
+    intrinsics: np.ndarray,
+    opacity: float,
+    texture: bool,
 ) -> None:
     triangles, colors, depths = [], [], []
     for index, side in enumerate(hands.handedness):
         outward = faces if side == RIGHT else faces[:, ::-1]
-        corners, normals = _visible_triangles(hands.vertices[index].astype(np.float64), outward)
+        vertices = hands.vertices[index].astype(np.float64)
+        corners, normals, visible = _visible_triangles(vertices, outward)
+        color = np.tile(SIDE_COLORS[side], (len(corners), 1))
+        if texture:
+            color = 255 * hands.colors[index][outward[visible]].mean(axis=1)
         if _longer_side(hands.box[index]) > _SUBDIVIDE_ABOVE:
             corners, normals = _subdivide(corners), _subdivide(normals)
+            color = np.tile(color, (4, 1))
         facing = normals.mean(axis=1)
         facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-12)
         brightness = _AMBIENT + (1.0 - _AMBIENT) * np.maximum(facing @ _LIGHT, 0.0)
         triangles.append(project(corners, intrinsics))
-        colors.append(brightness[:, None] * np.array(SIDE_COLORS[side]))
+        colors.append(brightness[:, None] * color)
         depths.append(corners[..., 2].mean(axis=1))
     order = np.argsort(-np.concatenate(depths))
     pixels = np.concatenate(triangles)[order]
@@ -106,8 +119,10 @@ def _draw_meshes(
     region[:] = np.rint(region * (1.0 - coverage) + layer[..., :3] * opacity)
 
 
-def _visible_triangles(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return corners and smooth corner normals, (M, 3, 3) each, of faces that face the camera."""
+def _visible_triangles(
+    vertices: np.ndarray, faces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return corners and smooth normals, (M, 3, 3), of faces seen, and which are, (F,) bool."""
     corners = vertices[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     smooth = np.zeros_like(vertices)
@@ -115,7 +130,7 @@ def _visible_triangles(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndar
     smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)
     visible = (normals * corners[:, 0]).sum(axis=1) < 0.0
     visible &= (corners[..., 2] > _NEAREST).all(axis=1)
-    return corners[visible], smooth[faces[visible]]
+    return corners[visible], smooth[faces[visible]], visible
 
 
 def _subdivide(corners: np.ndarray) -> np.ndarray:

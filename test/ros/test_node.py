@@ -135,7 +135,9 @@ def test_two_cameras_on_one_topic_are_named(make_rig, image):
     other = stamped(image, 0.1)
     other.header.frame_id = "other"
     answers(rig, hands, other)
-    rig.wait_for(lambda: any("'camera' and 'other'" in log for log in rig.logs))
+    rig.wait_for(
+        lambda: any("'camera' with 64×48 pixels and of 'other'" in log for log in rig.logs)
+    )
 
 
 def test_raw_hands_have_the_ids_of_the_smoothed_ones(make_rig, image):

@@ -25,3 +25,10 @@ def test_a_text_is_said_once_a_period_and_others_meanwhile():
     assert not throttle.allows("a", 4.0)
     assert throttle.allows("b", 4.0)
     assert throttle.allows("a", 5.5)
+
+
+def test_texts_that_differ_in_numbers_only_are_one():
+    throttle = Throttle(period_s=5.0)
+    assert throttle.allows("The depth image is 0.034 s late.", 0.0)
+    assert not throttle.allows("The depth image is 3.1e-05 s late.", 0.1)
+    assert throttle.allows("The depth image is truncated.", 0.2)

@@ -101,3 +101,39 @@ def test_an_impossible_transition_does_not_end_it(ros, tiny_model):
         client.destroy_node()
         process.send_signal(signal.SIGINT)
         assert process.wait(20.0) == 0
+
+
+@pytest.mark.ros
+def test_two_detectors_in_one_process_share_the_model(ros, tiny_model, image):
+    from handmesh_ros.msg import HandMeshArray
+
+    command = [*COMMAND, "--namespaces", "robot/left", "robot/right"]
+    options = ["--ros-args", "-p", f"model:={tiny_model}", "-r", "/robot/left/image:=/left_camera"]
+    process = subprocess.Popen(
+        [*command, *options, "-p", "track:=false"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    client = ros.create_node("cameras")
+    try:
+        answers: dict[str, list] = {"left": [], "right": []}
+        topics = {"left": "/left_camera", "right": "/robot/right/image"}
+        for side, received in answers.items():
+            topic = f"/robot/{side}/hands"
+            client.create_subscription(HandMeshArray, topic, received.append, 1)
+        cameras = {
+            side: client.create_publisher(type(image), topic, 1) for side, topic in topics.items()
+        }
+        end = time.monotonic() + 40.0
+        while not all(answers.values()):
+            assert time.monotonic() < end and process.poll() is None
+            for side, camera in cameras.items():
+                image.header.frame_id = f"{side}_camera"
+                camera.publish(image)
+            ros.spin_once(client, timeout_sec=0.05)
+        frames = {side: {m.header.frame_id for m in got} for side, got in answers.items()}
+        assert frames == {"left": {"left_camera"}, "right": {"right_camera"}}
+    finally:
+        client.destroy_node()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=20.0)[1]
+    assert process.returncode == 0
+    assert said.count("runs on") == 2, said

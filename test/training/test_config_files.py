@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,5 +22,5 @@ def test_the_stages_of_the_shipped_network_fit_together():
         if p.stem.startswith("mobile_") and "gpu" not in p.stem
     ]
     assert len(stages) == 2
-    assert len({stage.network for stage in stages}) == 1
+    assert len({replace(stage.network, input_size=64) for stage in stages}) == 1
     assert [stage.losses.photometric > 0 for stage in stages] == [False, True]

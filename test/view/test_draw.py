@@ -86,6 +86,25 @@ def test_mesh_covers_its_silhouette_in_the_colour_of_its_side(is_right):
     np.testing.assert_allclose(color / color.sum(), expected / expected.sum(), atol=0.02)
 
 
+@pytest.mark.parametrize("size", [(480, 640), (960, 1280)])  # coarse and fine triangles
+def test_a_mesh_in_the_colours_of_its_skin(size):
+    hands = flat_hands((True, (0.0, 0.1, 0.4)), size=size)
+    skin = np.broadcast_to(np.array([0.8, 0.5, 0.3], np.float32), hands.colors.shape)
+    drawn = draw_hands(
+        np.zeros((*size, 3), np.uint8),
+        hands.replace(colors=skin),
+        faces=TEMPLATE.closed_faces,
+        skeleton=False,
+        labels=False,
+        mesh_opacity=1.0,
+        texture=True,
+    )
+    inside = drawn[drawn.sum(axis=2) > 250].astype(float)
+    assert len(inside) > 1000
+    shares = inside / inside.max(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.median(shares, axis=0), [1, 0.625, 0.375], atol=0.02)
+
+
 def test_left_hand_is_the_mirror_image_of_the_right_one():
     size = (200, 301)
     right = drawn_with_mesh_only(flat_hands((True, (0, 0.1, 0.5)), size=size), size)

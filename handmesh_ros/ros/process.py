@@ -1,0 +1,76 @@
+"""The detector's process: one detector, or several that share one model."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.ros.node import DetectorNode, load_estimator
+from handmesh_ros.runtime.shared_backends import SharedBackends
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the detectors until they are interrupted; return the exit status.
+
+    Args:
+        arguments: of the command line, without the program; None takes those of this process.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="detector", description=__doc__)
+    parser.add_argument(
+        "--namespaces",
+        nargs="+",
+        metavar="NAMESPACE",
+        help="one detector in each, for several cameras; all share one model",
+    )
+    options = parser.parse_args(remove_ros_args(["detector", *words])[1:])
+    # Our own handlers let the nodes say good-bye (markers, model) before ROS is gone.
+    rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return _run(options.namespaces or [None])
+    except HandmeshError as problem:
+        print(f"detector: {problem}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run(namespaces: Sequence[str | None]) -> int:
+    load = partial(load_estimator, opener=SharedBackends().open)
+    nodes: list[DetectorNode] = []
+    # One thread receives for all of them; each has a worker of its own that finds hands.
+    executor = SingleThreadedExecutor()
+    try:
+        for namespace in namespaces:
+            nodes.append(DetectorNode(load, namespace=namespace))
+            executor.add_node(nodes[-1])
+        if not all(node.start() for node in nodes if node.parameters.autostart):
+            return 1
+        while rclpy.ok():
+            try:
+                executor.spin_once(timeout_sec=0.5)
+            except (ExternalShutdownException, KeyboardInterrupt):
+                break
+            except Exception as error:
+                # Such as an impossible transition that a lifecycle manager asks for.
+                nodes[0].get_logger().error(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for node in nodes:
+            node.stop()
+        executor.shutdown()
+        for node in nodes:
+            node.destroy_node()
+    return 0

@@ -1,0 +1,110 @@
+"""What happens to every image, in the node and in `handmesh replay`: image message to results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.msg import HandMeshArray, LatencyBreakdown
+from handmesh_ros.ros.depth import DepthScaling
+from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
+from handmesh_ros.ros.messages import hands_to_message
+from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.tracking import HandTracking
+from handmesh_ros.temporal.tracker import TrackedHands
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known after one image.
+
+    Attributes:
+        detection: what the network found, and in what.
+        hands: the same hands in the size that depth or a calibration gives them.
+        tracked: these hands over time, smoothed.
+        message: of `tracked`; the age in its latency is not a number, it is the publisher's.
+    """
+
+    detection: Detection
+    hands: Hands
+    tracked: TrackedHands
+    message: HandMeshArray
+
+
+class HandProcessing:
+    """Finds, scales and follows the hands in the images of one camera; publishes nothing.
+
+    Args:
+        detector: finds them in one image.
+        depth: gives them metric size; fed with depth images by somebody else.
+        tracking: follows them; outlives the detector, so that ids are never given twice.
+    """
+
+    def __init__(
+        self, detector: HandDetector, depth: DepthScaling, tracking: HandTracking
+    ) -> None:
+        self.detector = detector
+        self._depth = depth
+        self._tracking = tracking
+
+    @property
+    def model_id(self) -> str:
+        """Name and version of the model."""
+        return self.detector.estimator.model_id
+
+    def __call__(
+        self, message: ImageMessage, parameters: Parameters, *, now_s: Callable[[], float]
+    ) -> Result:
+        """Work on the next image.
+
+        Args:
+            message: the image.
+            parameters: in force.
+            now_s: tells the time in the clock of the stamps, seconds; asked after the network
+                has run, because poses may be carried on to this moment.
+
+        Raises:
+            HandmeshError: the image cannot be used.
+        """
+        detection = self.detector(message, parameters)
+        start = time.perf_counter()
+        hands = self._depth(detection, parameters)
+        image_size = detection.rgb.shape[:2]
+        tracked = self._tracking(hands, detection.header, image_size, parameters, now_s=now_s())
+        result = self._message(tracked, detection, parameters)
+        result.latency = LatencyBreakdown(
+            preprocess_ms=detection.preprocess_ms,
+            inference_ms=detection.inference_ms,
+            decode_ms=detection.decode_ms,
+            publish_ms=1e3 * (time.perf_counter() - start),
+            age_ms=float("nan"),
+        )
+        return Result(detection=detection, hands=hands, tracked=tracked, message=result)
+
+    def raw_message(self, result: Result, parameters: Parameters) -> HandMeshArray:
+        """Return the message of the hands as they were found, unsmoothed, with their ids."""
+        tracked = result.tracked.measured(result.hands)
+        message = self._message(tracked, result.detection, parameters)
+        message.latency = result.message.latency
+        return message
+
+    def close(self) -> None:
+        """Free the model."""
+        self.detector.close()
+
+    def _message(
+        self, tracked: TrackedHands, detection: Detection, parameters: Parameters
+    ) -> HandMeshArray:
+        """Return the message without its latencies."""
+        message = hands_to_message(
+            tracked,
+            detection.header,
+            image_size=detection.rgb.shape[:2],
+            intrinsics=detection.intrinsics,
+            publish_mesh=parameters.publish_mesh,
+        )
+        message.model_id = self.model_id
+        message.calibrated = detection.calibrated
+        return message

@@ -1,0 +1,75 @@
+"""The tracker behind the node: clocks that jump, cameras that share a topic."""
+
+import pytest
+
+pytest.importorskip("std_msgs.msg", reason="needs ROS 2: run `make test`")
+
+from std_msgs.msg import Header
+
+from handmesh_ros.ros.pacing import Throttle
+from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.tracking import HandTracking
+
+SIZE = (48, 64)
+
+
+def header(seconds: float, frame_id: str = "camera") -> Header:
+    made = Header(frame_id=frame_id)
+    made.stamp.sec, made.stamp.nanosec = divmod(round(1e9 * seconds), 10**9)
+    return made
+
+
+class Follower:
+    """Feeds a tracking with the same hands again and again, and keeps what it says."""
+
+    def __init__(self, hands) -> None:
+        self.hands, self.said = hands, []
+        self.tracking = HandTracking(self.said.append)
+
+    def __call__(self, at: Header, size=SIZE, **parameters) -> list[int]:
+        now_s = at.stamp.sec + 1e-9 * at.stamp.nanosec
+        tracked = self.tracking(self.hands, at, size, Parameters(**parameters), now_s=now_s)
+        seen = tracked.measurement >= 0
+        return sorted(tracked.track_id[seen].tolist())
+
+
+@pytest.fixture
+def follow(two_hands) -> Follower:
+    return Follower(two_hands)
+
+
+def test_a_bag_that_loops_resets_once_each_time(follow):
+    for lap in range(3):
+        ids = [follow(header(100 + 0.1 * number)) for number in range(5)]
+        assert ids == [[2 * lap + 1, 2 * lap + 2]] * 5
+    assert len(follow.said) == 2
+    assert all("jumped back by 0.4 s" in text for text in follow.said)
+
+
+@pytest.mark.parametrize(
+    ("other", "size", "words"),
+    [
+        ("left", SIZE, "'camera' with 64×48 pixels and of 'left' with 64×48"),
+        ("camera", (96, 128), "'camera' with 64×48 pixels and of 'camera' with 128×96"),
+    ],
+)
+def test_two_cameras_that_take_turns_on_one_topic_are_one_sentence(follow, other, size, words):
+    for number in range(0, 10, 2):
+        follow(header(100 + 0.1 * number))
+        follow(header(100.1 + 0.1 * number, other), size)
+    throttle = Throttle(period_s=5.0)
+    said = [text for text in follow.said if throttle.allows(text, 0.0)]
+    assert len(said) == 1 and words in said[0]
+
+
+def test_images_without_stamps_take_the_node_s_time(two_hands):
+    tracking = HandTracking(pytest.fail)
+    for number in range(3):
+        tracked = tracking(two_hands, header(0.0), SIZE, Parameters(), now_s=50 + 0.1 * number)
+        assert sorted(tracked.track_id.tolist()) == [1, 2]
+
+
+def test_without_tracking_nothing_is_said(follow):
+    assert follow(header(100.0), track=False) == [0, 0]
+    assert follow(header(50.0, "other"), track=False) == [0, 0]
+    assert not follow.said
