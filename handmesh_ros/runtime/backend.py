@@ -119,13 +119,13 @@ def open_backend(
         candidates.append(AUTO_ORDER[-1])
     for name, fallback in zip(candidates, candidates[1:], strict=False):
         try:
-            return _open(path, name, threads)
+            return _open_and_say(path, name, threads)
         except HandmeshError as error:
             logger.warning("The backend %s is not used, %s is next: %s", name, fallback, error)
     last = candidates[-1]
     if backend == "auto" and not is_checkpoint and _may_run_on_openvino():
         last = _faster_on_cpu(path, threads)
-    return _open(path, last, threads)
+    return _open_and_say(path, last, threads)
 
 
 def module_of(backend: str) -> str:
@@ -148,6 +148,12 @@ def _faster_on_cpu(path: Path, threads: int | None) -> str:
     name, reason = cpu_choice.choose(sha256, threads, lambda name: _open(path, name, threads))
     logger.info("The CPU backend is %s: %s", name, reason)
     return name
+
+
+def _open_and_say(path: Path, name: str, threads: int | None) -> Backend:
+    opened = _open(path, name, threads)
+    logger.info("%s runs on %s", path.name, opened.name)
+    return opened
 
 
 def _open(path: Path, name: str, threads: int | None) -> Backend:
@@ -180,7 +186,6 @@ def _open(path: Path, name: str, threads: int | None) -> Backend:
         from handmesh_ros.runtime.tensorrt_backend import TensorRtBackend
 
         opened = TensorRtBackend(path, library=name)
-    logger.info("%s runs on %s", path.name, opened.name)
     return opened
 
 
