@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import textwrap
@@ -55,6 +56,24 @@ def test_models_and_strangers_side_by_side(tiny_model, tmp_path, capsys, monkeyp
     assert ours["start_s"] > 0 and (ours["memory_mb"] is None or ours["memory_mb"] > 10)
     assert "inference_ms" not in other["scenes"][0]
     assert cv2.imread(str(plot)).shape[1] == 1000
+
+
+def test_graphs_run_on_each_backend_checkpoints_on_torch_and_mediapipe_elsewhere():
+    from handmesh_ros.bench import command
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = ["a.onnx", "b.ckpt", "--backends", "onnxruntime,openvino", "--threads", "2"]
+    args = parser.parse_args([*arguments, "--mediapipe", "other/python"])
+    commands = dict(command._commands(args))
+    assert list(commands) == [
+        "a.onnx on onnxruntime",
+        "a.onnx on openvino",
+        "b.ckpt on torch",
+        "MediaPipe",
+    ]
+    assert commands["b.ckpt on torch"][-3:] == ["b.ckpt", "torch", "2"]
+    assert commands["MediaPipe"][0] == "other/python"
 
 
 @pytest.mark.parametrize(
