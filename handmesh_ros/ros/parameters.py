@@ -90,6 +90,11 @@ class Parameters:
     image_is_rectified: bool = _parameter(
         False, "take the projection matrix P of camera_info instead of the camera matrix K"
     )
+    undistort: bool = _parameter(
+        False,
+        "undo the lens distortion of camera_info; pixels in messages are then those of the "
+        "undistorted image; no effect with `image_is_rectified`",
+    )
     assumed_fov_deg: float = _parameter(
         60.0,
         "field of view across the longer image side when no usable camera_info comes",
