@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.temporal.tracks import Filters
 
 
@@ -69,7 +70,7 @@ class Parameters:
     backend: str = _parameter(
         "auto",
         "what runs the network",
-        choices=("auto", "tensorrt", "tensorrt_rtx", "onnxruntime", "torch"),
+        choices=("auto", *BACKEND_NAMES),
         read_only=True,
     )
     threads: int = _parameter(
