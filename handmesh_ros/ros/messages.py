@@ -60,6 +60,7 @@ def hands_to_message(
     pinch = np.linalg.norm(hands.joints[:, THUMB_TIP] - hands.joints[:, INDEX_TIP], axis=-1)
     colors = np.rint(np.clip(hands.colors, 0.0, 1.0) * 255.0).astype(np.uint8)
     joint_scores = hands.score[:, None] * joint_weights(hands, image_size)
+    diagonals = np.linalg.norm(hands.box[:, 2:] - hands.box[:, :2], axis=1)
     for index in range(len(hands)):
         hand = HandMesh(
             track_id=int(tracked.track_id[index]),
@@ -84,7 +85,9 @@ def hands_to_message(
         pose.position.x, pose.position.y, pose.position.z = wrist.tolist()
         orientation = pose.orientation
         orientation.x, orientation.y, orientation.z, orientation.w = frames[index].tolist()
-        covariance = wrist_covariance(wrist, float(intrinsics[0]), hand.scale_source, hand.age_s)
+        covariance = wrist_covariance(
+            wrist, float(intrinsics[0]), float(diagonals[index]), hand.scale_source, hand.age_s
+        )
         hand.wrist.covariance = covariance.ravel()
         message.hands.append(hand)
     return message
