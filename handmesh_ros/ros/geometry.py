@@ -10,14 +10,14 @@ import numpy as np
 
 from handmesh_ros.hand.hands import ScaleSource
 
-ACROSS_SIGMA = 0.12
+ACROSS_SIGMA = 0.115
 """Standard deviation of the wrist across the viewing ray, relative to the diagonal of the hand's
 box: a network errs by a share of a hand, not by pixels."""
 
 RELATIVE_DEPTH_SIGMA = {
-    ScaleSource.ASSUMED: 0.22,
-    ScaleSource.CALIBRATED: 0.28,
-    ScaleSource.DEPTH: 0.05,
+    ScaleSource.ASSUMED: 0.21,
+    ScaleSource.CALIBRATED: 0.25,
+    ScaleSource.DEPTH: 0.058,
 }
 """Standard deviation of the distance, relative to it."""
 

@@ -3,7 +3,8 @@
 `python -m handmesh_ros.training.wrist_errors SHARDS` runs a model over labelled images and prints
 the constants of `ros/geometry.py` that make about 68 % of the errors along every axis lie within
 one standard deviation, how many do so now, and the wrist error where depth is known: true meshes
-drawn as a depth image with 5 mm noise and 10 % holes. `--still` prints how the hands of an image
+drawn as a depth image with 5 mm noise and 10 % holes. Choose constants on some images and check
+them on others (`--first`, `--limit`). `--still` prints how the hands of an image
 tremble when only the sensor's noise changes, which `temporal/scenes.py` takes as the noise of a
 still hand.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from handmesh_ros.depth.drawn import drawn_depth, spoiled
 from handmesh_ros.depth.scale import measure_scale, with_depth
 from handmesh_ros.hand.conventions import RIGHT, operator_frame
 from handmesh_ros.hand.hands import Hands, ScaleSource
@@ -34,40 +36,12 @@ from handmesh_ros.training.shards import ShardDataset
 ONE_SIGMA = 0.6827
 """Share of a normal distribution within one standard deviation."""
 
-WALL_M = 3.0
-
 SENSOR_NOISE, FLICKER, JPEG_QUALITY = 3.0, 0.005, 90
 """A webcam's: standard deviations of each value of 255 and of the exposure; its compression."""
 
 Errors = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Of n hands: (n, 2) across the ray relative to the hand's size in the image, (n,) along the ray
 relative to the distance, (n, 3) rotation vectors, (n, 6) whitened by the claimed covariance."""
-
-
-def drawn_depth(
-    vertices: np.ndarray, intrinsics: np.ndarray, image_size: tuple[int, int], seed: int
-) -> np.ndarray:
-    """Return the depth image of hands before a wall: 5 mm noise, 10 % holes.
-
-    Args:
-        vertices: (N, V, 3) true meshes of the bundled hand model, metres, camera frame.
-        intrinsics: (4,) fx, fy, cx, cy, pixels.
-        image_size: (height, width), pixels.
-        seed: of noise and holes.
-
-    Returns:
-        (H, W) float32 metres, 0 in holes.
-    """
-    depth = np.full(image_size, WALL_M, np.float32)
-    corners = vertices[:, HandTemplate.bundled().faces_for(RIGHT, closed=True)].reshape(-1, 3, 3)
-    pixels = np.rint(corners[..., :2] / corners[..., 2:] * intrinsics[:2] + intrinsics[2:])
-    for index in np.argsort(-corners[..., 2].mean(1)):
-        triangle = pixels[index].astype(np.int32)
-        cv2.fillConvexPoly(depth, triangle, float(corners[index, :, 2].mean()))
-    random = np.random.default_rng(seed)
-    depth += random.normal(0.0, 0.005, depth.shape).astype(np.float32)
-    depth[random.random(depth.shape) < 0.1] = 0.0
-    return depth
 
 
 def matched(estimator: Estimator, sample: Sample, truth: TrueHands) -> tuple[Hands, np.ndarray]:
@@ -137,19 +111,18 @@ def variants(
     factor = hand_length(truth.joints[index]) / hand_length(hands.joints)
     source = np.full(len(hands), ScaleSource.CALIBRATED)
     yield ScaleSource.CALIBRATED, rescaled(hands, factor, source), index
-    size = truth.height, truth.width
-    depth = drawn_depth(truth.vertices[truth.has_3d], intrinsics, size, seed)
-    scale = measure_scale(hands, depth, intrinsics)
+    depth = drawn_depth(truth.vertices[truth.has_3d], intrinsics, (truth.height, truth.width))
+    scale = measure_scale(hands, spoiled(depth, seed), intrinsics)
     told = np.flatnonzero(scale.reliable)
     yield ScaleSource.DEPTH, with_depth(hands, scale)[told], index[told]
 
 
-def report(estimator: Estimator, dataset: ShardDataset, limit: int) -> str:
-    """Return the errors on the first images of a data set as text."""
+def report(estimator: Estimator, dataset: ShardDataset, numbers: range) -> str:
+    """Return the errors on images of a data set as text."""
     hand_model = HandModel(HandTemplate.bundled()).eval()
     collected: dict[ScaleSource, list[Errors]] = {source: [] for source in ScaleSource}
     apart: dict[ScaleSource, list[float]] = {source: [] for source in ScaleSource}
-    for number in range(min(len(dataset), limit)):
+    for number in numbers:
         sample = dataset[number]
         truth = true_hands(sample, hand_model)
         hands, index = matched(estimator, sample, truth)
@@ -161,6 +134,9 @@ def report(estimator: Estimator, dataset: ShardDataset, limit: int) -> str:
             apart[source] += np.linalg.norm(off, axis=1).tolist()
     lines = []
     for source, errors in collected.items():
+        if not errors:
+            lines.append(f"{source.name}: no hands")
+            continue
         across, along, turn, whitened = (
             np.concatenate([one[part] for one in errors]) for part in range(4)
         )
@@ -181,14 +157,14 @@ def _sigma(errors: np.ndarray) -> float:
     return float(np.quantile(np.abs(errors), ONE_SIGMA))
 
 
-def still_report(estimator: Estimator, dataset: ShardDataset, limit: int, repeats: int) -> str:
+def still_report(estimator: Estimator, dataset: ShardDataset, numbers: range, repeats: int) -> str:
     """Return, as text, how hands tremble while only the sensor's noise changes.
 
     Each image is taken several times with new noise; spreads are medians over the hands that are
     found in nearly all of them.
     """
     random, spreads = np.random.default_rng(0), []
-    for number in range(min(len(dataset), limit)):
+    for number in numbers:
         sample = dataset[number]
         takes = [
             estimator(_taken(sample.image, random), sample.intrinsics) for _ in range(repeats)
@@ -236,15 +212,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m handmesh_ros.training.wrist_errors")
     parser.add_argument("data", type=Path, help="folder of shards with 3D labels")
     parser.add_argument("--model", type=Path, help="model file (default: the bundled one)")
-    parser.add_argument("--limit", type=int, default=400, help="use only the first images")
+    parser.add_argument("--first", type=int, default=0, help="number of the first image")
+    parser.add_argument("--limit", type=int, default=400, help="use at most this many images")
     parser.add_argument("--still", action="store_true", help="the trembling of still hands")
     parser.add_argument("--repeats", type=int, default=16, help="how often each image, --still")
     args = parser.parse_args()
     estimator, dataset = Estimator.from_file(args.model), ShardDataset(args.data)
+    numbers = range(args.first, min(args.first + args.limit, len(dataset)))
     if args.still:
-        print(still_report(estimator, dataset, args.limit, args.repeats))
+        print(still_report(estimator, dataset, numbers, args.repeats))
     else:
-        print(report(estimator, dataset, args.limit))
+        print(report(estimator, dataset, numbers))
 
 
 if __name__ == "__main__":
