@@ -26,7 +26,7 @@ from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.rotations import inverse, multiply, quaternions, rotation_vectors
 from handmesh_ros.hand.size import hand_length, rescaled
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.ros.geometry import wrist_covariance
+from handmesh_ros.ros.geometry import wrist_covariances
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.evaluate import true_hands
 from handmesh_ros.training.metrics import TrueHands, clip_boxes, match
@@ -49,7 +49,8 @@ def matched(estimator: Estimator, sample: Sample, truth: TrueHands) -> tuple[Han
     found = estimator(sample.image, sample.intrinsics)
     boxes = (clip_boxes(box, truth.width, truth.height) for box in (found.box, truth.box))
     index = match(found.score, *boxes, 0.5)
-    known = np.flatnonzero((index >= 0) & truth.has_3d[index])
+    known = np.flatnonzero(index >= 0)
+    known = known[truth.has_3d[index[known]]]
     return found[known], index[known]
 
 
@@ -78,19 +79,16 @@ def errors_of(hands: Hands, truth: TrueHands, index: np.ndarray, intrinsics: np.
     frames = operator_frame(hands.joints, hands.handedness == RIGHT)
     true_frames = operator_frame(true_joints, truth.is_right[index])
     turn = rotation_vectors(multiply(quaternions(true_frames), inverse(quaternions(frames))))
-    claimed = [
-        wrist_covariance(place, float(intrinsics[0]), float(size), int(source))
-        for place, size, source in zip(wrist, diagonal, hands.scale_source, strict=True)
-    ]
-    sigma = np.sqrt([np.diag(one) for one in claimed]).reshape(-1, 6)
-    sigma_along = np.sqrt(
-        [r @ one[:3, :3] @ r for r, one in zip(ray, claimed, strict=True)]
-    ).reshape(-1)
-    sigma_across = np.sqrt(
-        [[a @ one[:3, :3] @ a for a in pair] for pair, one in zip(axes, claimed, strict=True)]
-    ).reshape(-1, 2)
+    unseen_s = np.zeros(len(hands))
+    claimed = wrist_covariances(
+        wrist, float(intrinsics[0]), diagonal, hands.scale_source, unseen_s
+    )
+    of_position = claimed[:, :3, :3]
+    sigma_along = np.sqrt(np.einsum("nd,nde,ne->n", ray, of_position, ray))
+    sigma_across = np.sqrt(np.einsum("nad,nde,nae->na", axes, of_position, axes))
+    sigma_turn = np.sqrt(claimed[:, (3, 4, 5), (3, 4, 5)])
     whitened = np.concatenate(
-        [across / sigma_across, (along / sigma_along)[:, None], turn / sigma[:, 3:]], axis=1
+        [across / sigma_across, (along / sigma_along)[:, None], turn / sigma_turn], axis=1
     )
     return in_image, along / distance, turn, whitened
 
