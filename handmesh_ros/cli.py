@@ -33,7 +33,7 @@ class Command:
 COMMANDS = {
     "detect": Command("handmesh_ros.commands.detect", "find hands in photos, folders and videos"),
     "doctor": Command("handmesh_ros.doctor", "say what is installed and what is missing"),
-    "bench": Command("handmesh_ros.runtime.bench", "measure the speed of the stages and backends"),
+    "bench": Command("handmesh_ros.bench.command", "measure the speed of the stages and backends"),
     "replay": Command(
         "handmesh_ros.commands.replay",
         "run the node's processing over a recorded bag (needs ROS 2)",
@@ -71,6 +71,11 @@ COMMANDS = {
     "export": Command(
         "handmesh_ros.training.export",
         "turn a checkpoint into an .onnx with its sidecar",
+        "handmesh_ros[train]",
+    ),
+    "quantize": Command(
+        "handmesh_ros.training.quantize",
+        "turn an .onnx into one with int8 convolutions",
         "handmesh_ros[train]",
     ),
 }

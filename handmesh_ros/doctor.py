@@ -167,6 +167,9 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _optional() -> Iterator[Finding]:
+    yield package(
+        "OpenVINO", "openvino", "faster on some CPUs", "pip install 'handmesh_ros[openvino]'"
+    )
     train = "pip install 'handmesh_ros[train]'"
     yield package("torch", "torch", "training, and the torch backend", train)
     yield package("Lightning", "lightning", "training", train)

@@ -192,6 +192,7 @@ def link_sources() -> None:
         "launch",
         "msg",
         "scripts",
+        "srv",
     ):
         (SOURCE / name).symlink_to(ROOT / name)
 
@@ -202,7 +203,8 @@ def build_messages() -> None:
     Raises:
         BootstrapError: the build failed.
     """
-    inputs = [*(ROOT / "msg").iterdir(), ROOT / "CMakeLists.txt", ROOT / "package.xml"]
+    inputs = [path for folder in ("msg", "srv") for path in (ROOT / folder).iterdir()]
+    inputs += [ROOT / "CMakeLists.txt", ROOT / "package.xml"]
     installed = [path.name for name in ("config", "launch") for path in (ROOT / name).iterdir()]
     value = digest(
         inputs,

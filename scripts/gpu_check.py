@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 try:
     import numpy as np
@@ -31,19 +32,32 @@ except ModuleNotFoundError as missing:
 
 ROOT = Path(__file__).resolve().parent.parent
 WARM_UP, TIMED = 20, 300
+TORCH_OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"cuda_graph": True},
+    {"cuda_graph": True, "precision": "float16"},
+)
 HEADER = (
     "| model | what ran | p50 ms | p99 ms | start s | GPU MB | CUDA graph | parity |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 
 
-def measure(model: Path, name: str, reference: Backend) -> str:
-    """Return one row of the table."""
+def measure(model: Path, name: str, reference: Backend, **options: Any) -> str:
+    """Return one row of the table.
+
+    Args:
+        model: a graph or a checkpoint.
+        name: of the backend.
+        reference: what it is compared with.
+        options: of `TorchBackend`, for a checkpoint.
+    """
     start = time.perf_counter()
     try:
-        backend = open_backend(model, name)
+        backend = _open_torch(model, **options) if options else open_backend(model, name)
     except HandmeshError as error:
-        return f"| {model.name} | {name} did not run: {error} | | | | | | |"
+        called = " ".join((name, *(f"{key}={value}" for key, value in options.items())))
+        return f"| {model.name} | {called} did not run: {error} | | | | | | |"
     ready = time.perf_counter() - start
     drift = compare(backend, reference)
     image, intrinsics = next(fixed_images(backend.sidecar.input_size))
@@ -57,12 +71,20 @@ def measure(model: Path, name: str, reference: Backend) -> str:
     megabytes = "" if memory is None else f"{memory / 2**20:.0f}"
     graph = {True: "yes", False: "no", None: ""}[getattr(backend, "has_graph", None)]
     verdict = "good" if drift.within(REDUCED_LIMIT) else "**DRIFTS**"
+    if backend.sidecar.precision == "int8":
+        verdict = "int8"
     row = (
         f"| {model.name} | {backend.name} | {p50:.3f} | {p99:.3f} | {ready:.1f} | {megabytes} | "
         f"{graph} | {verdict}: {drift} |"
     )
     backend.close()
     return row
+
+
+def _open_torch(checkpoint: Path, **options: Any) -> Backend:
+    from handmesh_ros.runtime.torch_backend import TorchBackend
+
+    return TorchBackend(checkpoint, **options)
 
 
 def check(device: Device, models: list[Path], checkpoint: Path) -> str:
@@ -74,8 +96,9 @@ def check(device: Device, models: list[Path], checkpoint: Path) -> str:
             rows.append(measure(model, name, reference))
             print(rows[-1], flush=True)
     if checkpoint.is_file():
-        rows.append(measure(checkpoint, "torch", reference))
-        print(rows[-1], flush=True)
+        for options in TORCH_OPTIONS:
+            rows.append(measure(checkpoint, "torch", reference, **options))
+            print(rows[-1], flush=True)
     reference.close()
     return "\n".join(
         [

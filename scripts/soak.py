@@ -25,7 +25,7 @@ from geometry_msgs.msg import PoseArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
@@ -43,6 +43,7 @@ OTHER_OUTPUTS = {
     "wrists": PoseArray,
     "markers": MarkerArray,
     "overlay": Image,
+    "points": PointCloud2,
 }
 SAMPLES = 240
 """Measurements of memory in a run."""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import types
@@ -114,22 +113,3 @@ def test_doctor_names_every_part(capsys):
     report = capsys.readouterr().out
     for part in ("Python", "ONNX Runtime", "rclpy", "messages", "torch", "smplx", "EGL"):
         assert part in report
-
-
-def test_bench_measures_every_stage(tiny_model, tmp_path, capsys):
-    target = tmp_path / "bench.json"
-    arguments = ["bench", str(tiny_model), "--repeat", "3", "--json", str(target)]
-    assert main(arguments) == 0
-    (result,) = json.loads(target.read_text())["results"]
-    assert result["model_id"] == "tiny-test" and result["hands"] == 3
-    for stage in ("preprocess_ms", "inference_ms", "decode_ms", "total_ms"):
-        assert 0 < result[stage]["p50"] <= result[stage]["p95"] <= result[stage]["p99"]
-    assert "preprocess" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "arguments", [("--size", "big"), ("--size", "0x3"), ("--repeat", "0"), ("--image", "none.jpg")]
-)
-def test_bench_refuses_what_cannot_work(tiny_model, capsys, arguments):
-    assert main(["bench", str(tiny_model), *arguments]) == 1
-    assert capsys.readouterr().err.startswith("handmesh: ")

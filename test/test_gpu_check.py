@@ -53,3 +53,25 @@ def test_writes_a_report_of_what_ran_and_what_did_not(
     report = (tmp_path / "nvidia-fake-1.md").read_text()
     assert "| TensorRT 10.3.0 on NVIDIA Fake 1 |" in report and "| yes | good" in report
     assert "ONNX Runtime" in report and "tensorrt_rtx did not run" in report
+
+
+def test_pytorch_takes_part_with_and_without_a_cuda_graph(gpu_check, tiny_model, monkeypatch):
+    from handmesh_ros.errors import HandmeshError
+    from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
+
+    asked = []
+
+    def open_torch(checkpoint, **options):
+        asked.append(options)
+        if "precision" in options:
+            raise HandmeshError("PyTorch cannot record it.")
+        return OnnxRuntimeBackend(tiny_model)
+
+    monkeypatch.setattr(gpu_check, "_open_torch", open_torch)
+    monkeypatch.setattr(gpu_check, "TIMED", 2)
+    reference = OnnxRuntimeBackend(tiny_model)
+    eager, *recorded = gpu_check.TORCH_OPTIONS
+    rows = [gpu_check.measure(tiny_model, "torch", reference, **options) for options in recorded]
+    assert eager == {} and asked == recorded
+    assert "good" in rows[0]
+    assert "torch cuda_graph=True precision=float16 did not run: PyTorch cannot" in rows[1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from sensor_msgs.msg import Image
 
 from handmesh_ros.depth.images import DepthQueue, depth_to_metres
+from handmesh_ros.depth.length import LengthMeter
 from handmesh_ros.depth.scale import measure_scale, with_depth
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
@@ -20,11 +22,15 @@ class DepthScaling:
 
     Args:
         say: is told in one sentence why depth is not used; hands keep their assumed size then.
+
+    Attributes:
+        meter: how long the hands are that depth has measured.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._queue = DepthQueue()
+        self.meter = LengthMeter()
 
     def receive(self, message: Image) -> None:
         """Remember a depth image."""
@@ -39,7 +45,9 @@ class DepthScaling:
         try:
             message = self._queue.find(detection.header, parameters.depth_slop_s)
             depth = depth_to_metres(message, detection.rgb.shape[:2])
-            return with_depth(hands, measure_scale(hands, depth, detection.intrinsics))
+            hands = with_depth(hands, measure_scale(hands, depth, detection.intrinsics))
         except HandmeshError as problem:
             self._say(str(problem))
-            return hands
+        else:
+            self.meter.add(hands, time.monotonic())
+        return hands

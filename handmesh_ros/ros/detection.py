@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -15,6 +15,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
+from handmesh_ros.ros.distortion import Undistortion
 from handmesh_ros.ros.images import compressed_to_rgb, image_to_rgb
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.runtime.estimator import Estimator
@@ -32,7 +33,7 @@ class Detection:
 
     Attributes:
         header: of the image message.
-        rgb: (H, W, 3) uint8.
+        rgb: (H, W, 3) uint8, undistorted where that is asked for.
         intrinsics: (4,) fx, fy, cx, cy that were used, pixels.
         calibrated: they come from camera_info.
         hands: best score first.
@@ -82,6 +83,7 @@ class HandDetector:
         self.template = template
         self._camera_infos = camera_infos
         self._say = say
+        self._undistort = Undistortion()
         self._said = ""
         self._first_image_s: float | None = None
 
@@ -94,11 +96,14 @@ class HandDetector:
         start = time.perf_counter()
         is_compressed = isinstance(message, CompressedImage)
         rgb = compressed_to_rgb(message) if is_compressed else image_to_rgb(message)
-        intrinsics = self._find_intrinsics(message.header.frame_id, rgb.shape[:2], parameters)
-        calibrated = intrinsics is not None
-        if intrinsics is None:
+        found = self._find_camera(message.header.frame_id, rgb.shape[:2], parameters)
+        if found is None:
             height, width = rgb.shape[:2]
             intrinsics = intrinsics_from_fov(height, width, parameters.assumed_fov_deg)
+        else:
+            info, intrinsics = found
+            if parameters.undistort and not parameters.image_is_rectified:
+                rgb = self._undistort(rgb, intrinsics, info)
         own_threshold = self.estimator.backend.sidecar.score_threshold
         self.estimator.score_threshold = parameters.score_threshold or own_threshold
         unpacked_ms = 1e3 * (time.perf_counter() - start)
@@ -108,7 +113,7 @@ class HandDetector:
             header=message.header,
             rgb=rgb,
             intrinsics=intrinsics,
-            calibrated=calibrated,
+            calibrated=found is not None,
             hands=hands[: parameters.max_hands] if parameters.max_hands else hands,
             preprocess_ms=unpacked_ms + timings.preprocess_ms,
             inference_ms=timings.inference_ms,
@@ -119,9 +124,10 @@ class HandDetector:
         """Free the model."""
         self.estimator.close()
 
-    def _find_intrinsics(
+    def _find_camera(
         self, frame_id: str, image_size: tuple[int, int], parameters: Parameters
-    ) -> np.ndarray | None:
+    ) -> tuple[Any, np.ndarray] | None:
+        """Return the CameraInfo and the intrinsics it gives, or None where a guess has to do."""
         now_s = time.monotonic()
         if self._first_image_s is None:
             self._first_image_s = now_s
@@ -131,7 +137,7 @@ class HandDetector:
                 rectified = parameters.image_is_rectified
                 intrinsics = intrinsics_of(info, image_size, rectified=rectified)
                 self._said = ""
-                return intrinsics
+                return info, intrinsics
             reason = "No camera_info comes in."
         except HandmeshError as problem:
             reason = str(problem)

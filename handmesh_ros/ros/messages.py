@@ -5,19 +5,18 @@ from __future__ import annotations
 import array
 
 import numpy as np
-from geometry_msgs.msg import PoseArray
+from geometry_msgs.msg import PoseArray, Vector3
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
+from handmesh_ros.grasp.geometry import approach_direction, pinch_aperture
 from handmesh_ros.hand.conventions import (
-    INDEX_TIP,
     KEYPOINT_NAMES,
     LEFT,
     MODEL_JOINT_NAMES,
     MODEL_PARENTS,
     RIGHT,
     SKELETON,
-    THUMB_TIP,
     WRIST,
     operator_frame,
 )
@@ -55,10 +54,10 @@ def hands_to_message(
     message = HandMeshArray(header=header, intrinsics=np.asarray(intrinsics, np.float64))
     hands = tracked.hands
     rotations = quaternions(hands.rotations).astype(np.float32).reshape(len(hands), 64)
-    frames = quaternions(operator_frame(hands.joints, hands.handedness == RIGHT))
-    pinch = np.linalg.norm(hands.joints[:, THUMB_TIP] - hands.joints[:, INDEX_TIP], axis=-1)
+    wrist_frames = operator_frame(hands.joints, hands.handedness == RIGHT)
+    frames, normals = quaternions(wrist_frames), wrist_frames[..., 0]
+    pinch, approach = pinch_aperture(hands.joints), approach_direction(hands.joints)
     colors = np.rint(np.clip(hands.colors, 0.0, 1.0) * 255.0).astype(np.uint8)
-    joint_scores = hands.score[:, None] * joint_weights(hands, image_size)
     handedness, handedness_score = hands.handedness, hands.handedness_score
     boxes = pixel_boxes(hands.box, image_size).tolist()
     covariances = wrist_covariances(
@@ -68,6 +67,9 @@ def hands_to_message(
         hands.scale_source,
         tracked.age_s,
     ).reshape(len(hands), 36)
+    weights = joint_weights(hands, image_size)
+    joint_scores = hands.score[:, None] * weights
+    gesture_score = tracked.gesture_score * weights.mean(-1)
     for index in range(len(hands)):
         hand = HandMesh(
             track_id=int(tracked.track_id[index]),
@@ -84,6 +86,10 @@ def hands_to_message(
             joint_rotations=rotations[index],
             shape=_shape(hands.shape[index]),
             pinch_aperture=float(pinch[index]),
+            palm_normal=_vector(normals[index]),
+            approach=_vector(approach[index]),
+            gesture=int(tracked.gesture[index]),
+            gesture_score=float(gesture_score[index]),
         )
         if publish_mesh:
             hand.vertices = _floats(hands.vertices[index])
@@ -212,6 +218,11 @@ def _region(x: int, y: int, width: int, height: int) -> RegionOfInterest:
 
 def _corners(box: RegionOfInterest) -> tuple[int, int, int, int]:
     return box.x_offset, box.y_offset, box.x_offset + box.width, box.y_offset + box.height
+
+
+def _vector(values: np.ndarray) -> Vector3:
+    x, y, z = values.tolist()
+    return Vector3(x=x, y=y, z=z)
 
 
 def _flat(values: np.ndarray) -> np.ndarray:

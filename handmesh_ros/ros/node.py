@@ -27,6 +27,7 @@ from visualization_msgs.msg import MarkerArray
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.msg import HandMeshArray, HandTopology
+from handmesh_ros.ros.calibration import CalibrationService
 from handmesh_ros.ros.camera_info import CameraInfos
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector, ImageMessage
@@ -38,6 +39,7 @@ from handmesh_ros.ros.parameter_server import ParameterServer
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.ros.pictures import Pictures
 from handmesh_ros.ros.processing import HandProcessing
+from handmesh_ros.ros.robot_outputs import RobotOutputs
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
 from handmesh_ros.runtime.backend import Opener, open_backend
@@ -95,6 +97,7 @@ class DetectorNode(LifecycleNode):
         self._camera_infos = CameraInfos()
         self._depth = DepthScaling(self._warn)
         self._tracking = HandTracking(self._warn)
+        self._calibration = CalibrationService(self, self._depth.meter)
         self._processing: HandProcessing | None = None
         self._worker: NewestItemWorker[ImageMessage] | None = None
         self._subscriptions_made: dict[str, Subscription] = {}
@@ -176,6 +179,7 @@ class DetectorNode(LifecycleNode):
 
     def _create_publishers(self) -> None:
         create = self.create_lifecycle_publisher
+        self._robot = RobotOutputs(create, self.parameters, self._warn)
         self._hands = create(HandMeshArray, "hands", RESULT_QOS)
         self._hands_raw = create(HandMeshArray, "hands_raw", RESULT_QOS)
         self._wrists = create(PoseArray, "wrists", RESULT_QOS)
@@ -186,6 +190,7 @@ class DetectorNode(LifecycleNode):
         self._publishers_made = [
             *(self._hands, self._hands_raw, self._wrists, self._topology),
             *(self._markers, self._overlay, self._diagnostics),
+            *self._robot.publishers,
         ]
 
     def _destroy_publishers(self) -> None:
@@ -234,7 +239,8 @@ class DetectorNode(LifecycleNode):
     def _is_wanted(self) -> bool:
         """Return whether somebody subscribes to a result."""
         results = (self._hands, self._hands_raw, self._wrists, self._markers, self._overlay)
-        return any(publisher.get_subscription_count() for publisher in results)
+        everything = (*results, *self._robot.publishers)
+        return any(publisher.get_subscription_count() for publisher in everything)
 
     def _follow_demand(self) -> None:
         """Subscribe to images while results are wanted, so that cameras need not send in vain."""
@@ -268,6 +274,7 @@ class DetectorNode(LifecycleNode):
             self._wrists.publish(wrists_message(result.message))
         if self._hands_raw.get_subscription_count():
             self._hands_raw.publish(self._processing.raw_message(result, parameters))
+        self._robot.publish(result.detection.header, result.tracked, parameters)
         self._pictures.publish(result.detection, result.tracked, parameters)
         self._statistics.finish(FrameRecord.of(result, finished_s=time.monotonic()))
 

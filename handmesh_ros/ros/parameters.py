@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.temporal.tracks import Filters
 
 
@@ -59,6 +60,12 @@ def _beta(group: str, unit: str) -> Any:
     return _parameter(default, description, unit=unit, range=(0.0, 1000.0))
 
 
+def _rest(group: str, what: str, unit: str) -> Any:
+    description = f"{what} does not follow deviations much below this; larger stands stiller"
+    default = getattr(Filters(), group).rest
+    return _parameter(default, description, unit=unit, range=(0.0, 1.0))
+
+
 @dataclass(frozen=True)
 class Parameters:
     """A snapshot of all parameters; what they mean stands beside each."""
@@ -69,7 +76,7 @@ class Parameters:
     backend: str = _parameter(
         "auto",
         "what runs the network",
-        choices=("auto", "tensorrt", "tensorrt_rtx", "onnxruntime", "torch"),
+        choices=("auto", *BACKEND_NAMES),
         read_only=True,
     )
     threads: int = _parameter(
@@ -89,6 +96,11 @@ class Parameters:
     image_is_rectified: bool = _parameter(
         False, "take the projection matrix P of camera_info instead of the camera matrix K"
     )
+    undistort: bool = _parameter(
+        False,
+        "undo the lens distortion of camera_info; pixels in messages are then those of the "
+        "undistorted image; no effect with `image_is_rectified`",
+    )
     assumed_fov_deg: float = _parameter(
         60.0,
         "field of view across the longer image side when no usable camera_info comes",
@@ -103,12 +115,19 @@ class Parameters:
     )
     left_hand_length_m: float = _parameter(
         0.0,
-        "length of the left hand along its bones, wrist to middle fingertip; 0 assumes one",
+        "length of the left hand along its bones, wrist to middle fingertip; 0 takes the "
+        "stored one, else assumes one",
         unit="m",
         range=(0.0, 0.4),
     )
     right_hand_length_m: float = _parameter(
         0.0, "the same of the right hand", unit="m", range=(0.0, 0.4)
+    )
+    calibration_file: str = _parameter(
+        "",
+        "where the service calibrate_hand stores lengths; empty: "
+        "handmesh_ros/hand_lengths.yaml in $ROS_HOME or ~/.ros",
+        read_only=True,
     )
     use_depth: bool = _parameter(
         False,
@@ -139,8 +158,10 @@ class Parameters:
     smooth: bool = _parameter(True, "smooth the hands that are followed (One Euro filters)")
     position_cutoff_hz: float = _cutoff("position", "the position across the viewing ray")
     position_beta: float = _beta("position", "Hz per m/s")
+    position_rest: float = _rest("position", "the position across the viewing ray", "rad")
     depth_cutoff_hz: float = _cutoff("depth", "the distance")
     depth_beta: float = _beta("depth", "Hz per m/s")
+    depth_rest: float = _rest("depth", "the distance", "of the distance")
     rotation_cutoff_hz: float = _cutoff("rotation", "the wrist's orientation")
     rotation_beta: float = _beta("rotation", "Hz per rad/s")
     fingers_cutoff_hz: float = _cutoff("fingers", "the fingers' pose")
@@ -148,6 +169,12 @@ class Parameters:
     image_cutoff_hz: float = _cutoff("image", "2D keypoints and box")
     image_beta: float = _beta("image", "Hz per box diagonal/s")
     publish_mesh: bool = _parameter(True, "fill vertices and vertex_colors of the hands")
+    publish_tf: bool = _parameter(
+        False, "send the frames of wrists and fingertips to /tf (needs tf2_msgs)", read_only=True
+    )
+    tf_prefix: str = _parameter(
+        "", "goes before the names of these frames: right_hand, right_hand_index_tip"
+    )
     mesh_color: str = _parameter(
         "skin",
         "colour of the mesh markers: the estimated skin or one colour per side",

@@ -15,18 +15,27 @@ from handmesh_ros.runtime.sidecar import Sidecar
 
 logger = logging.getLogger(__name__)
 
-BACKEND_NAMES = ("tensorrt", "tensorrt_rtx", "onnxruntime", "torch")
-"""What `open_backend` accepts besides "auto"; each is also the module that it needs."""
+BACKEND_NAMES = (
+    "tensorrt",
+    "tensorrt_rtx",
+    "onnxruntime",
+    "openvino",
+    "openvino_bf16",
+    "torch",
+)
+"""What `open_backend` accepts besides "auto"."""
 
 AUTO_ORDER = ("tensorrt", "tensorrt_rtx", "onnxruntime")
-"""What "auto" tries for a graph, of what is installed."""
+"""What "auto" tries for a graph, of what is installed; on a CPU openvino may replace the last."""
 
 _INSTALL = {
     "tensorrt": "tensorrt cuda-bindings",
     "tensorrt_rtx": "tensorrt-rtx-cu13 cuda-bindings",
     "onnxruntime": "onnxruntime",
+    "openvino": "'handmesh_ros[openvino]'",
     "torch": "'handmesh_ros[train]'",
 }
+"""What pip installs for the module of that name."""
 
 SHAPE_COUNT = 10
 
@@ -77,7 +86,8 @@ def open_backend(
             checkpoint NAME.ckpt.
         backend: "auto" or one of `BACKEND_NAMES`. "auto" takes torch for a checkpoint; for a
             graph it takes TensorRT or TensorRT-RTX where one is installed, and ONNX Runtime
-            where it is not or cannot be used, which it logs.
+            where it is not or cannot be used, which it logs. Where ONNX Runtime would run on the
+            CPU and OpenVINO is installed, the faster of both (`cpu_choice.choose`).
         threads: CPU threads inside one run; None lets the backend choose.
 
     Raises:
@@ -109,10 +119,41 @@ def open_backend(
         candidates.append(AUTO_ORDER[-1])
     for name, fallback in zip(candidates, candidates[1:], strict=False):
         try:
-            return _open(path, name, threads)
+            return _open_and_say(path, name, threads)
         except HandmeshError as error:
             logger.warning("The backend %s is not used, %s is next: %s", name, fallback, error)
-    return _open(path, candidates[-1], threads)
+    last = candidates[-1]
+    if backend == "auto" and not is_checkpoint and _may_run_on_openvino():
+        last = _faster_on_cpu(path, threads)
+    return _open_and_say(path, last, threads)
+
+
+def module_of(backend: str) -> str:
+    """Return the module that the backend of that name needs."""
+    return backend.removesuffix("_bf16")
+
+
+def _may_run_on_openvino() -> bool:
+    if not all(importlib.util.find_spec(name) for name in ("openvino", "onnxruntime")):
+        return False
+    import onnxruntime
+
+    return "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
+
+
+def _faster_on_cpu(path: Path, threads: int | None) -> str:
+    from handmesh_ros.runtime import cpu_choice
+
+    sha256 = Sidecar.read(path.with_suffix(".json")).onnx_sha256
+    name, reason = cpu_choice.choose(sha256, threads, lambda name: _open(path, name, threads))
+    logger.info("The CPU backend is %s: %s", name, reason)
+    return name
+
+
+def _open_and_say(path: Path, name: str, threads: int | None) -> Backend:
+    opened = _open(path, name, threads)
+    logger.info("%s runs on %s", path.name, opened.name)
+    return opened
 
 
 def _open(path: Path, name: str, threads: int | None) -> Backend:
@@ -121,10 +162,11 @@ def _open(path: Path, name: str, threads: int | None) -> Backend:
             f"The backend {name} cannot load {path.name}: torch runs .ckpt training checkpoints, "
             f"the others run exported .onnx files."
         )
-    if importlib.util.find_spec(name) is None:
+    module = module_of(name)
+    if importlib.util.find_spec(module) is None:
         raise HandmeshError(
-            f"The backend {name} needs the package {name}, which is not installed: "
-            f"pip install {_INSTALL[name]}."
+            f"The backend {name} needs the package {module}, which is not installed: "
+            f"pip install {_INSTALL[module]}."
         )
     opened: Backend
     if name == "torch":
@@ -135,11 +177,15 @@ def _open(path: Path, name: str, threads: int | None) -> Backend:
         from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
         opened = OnnxRuntimeBackend(path, threads=threads)
+    elif module == "openvino":
+        from handmesh_ros.runtime.openvino_backend import OpenVinoBackend
+
+        precision = "bfloat16" if name == "openvino_bf16" else "float32"
+        opened = OpenVinoBackend(path, threads=threads, precision=precision)
     else:
         from handmesh_ros.runtime.tensorrt_backend import TensorRtBackend
 
         opened = TensorRtBackend(path, library=name)
-    logger.info("%s runs on %s", path.name, opened.name)
     return opened
 
 

@@ -93,7 +93,7 @@ def build_engine(trt: Any, graph: bytes, path: Path) -> bytes:
 
     Precision is that of the graph's tensors: networks are strongly typed where the library can
     (10 and later); on 8.x a graph with float16 tensors allows float16 and asks each layer for
-    the type that the graph gives it.
+    the type that the graph gives it, and one with Q/DQ pairs allows int8.
 
     Args:
         trt: a module of `load_library`.
@@ -140,6 +140,8 @@ def _keep_types(trt: Any, network: Any, config: Any) -> None:
     """TensorRT 8: let each floating-point layer compute in the type that the graph gives it."""
     floating = (trt.DataType.FLOAT, trt.DataType.HALF)
     layers = [network.get_layer(index) for index in range(network.num_layers)]
+    if any(layer.type == trt.LayerType.QUANTIZE for layer in layers):
+        config.set_flag(trt.BuilderFlag.INT8)
     if not any(trt.DataType.HALF in _output_types(layer) for layer in layers):
         return
     config.set_flag(trt.BuilderFlag.FP16)

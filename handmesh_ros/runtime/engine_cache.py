@@ -166,7 +166,7 @@ class EngineCache:
 
     def _write(self, key: EngineKey, plan: bytes) -> None:
         try:
-            _replace(self.path(key), plan)
+            write_atomically(self.path(key), plan)
         except OSError as error:
             raise self._unwritable(error) from error
         self._write_description(key, plan)
@@ -180,7 +180,7 @@ class EngineCache:
         }
         text = json.dumps(description, indent=2) + "\n"
         try:
-            _replace(self.path(key).with_suffix(".json"), text.encode())
+            write_atomically(self.path(key).with_suffix(".json"), text.encode())
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -211,7 +211,7 @@ def _mismatch(description: Any, key: EngineKey, plan: bytes) -> str | None:
     return None
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that others see the old or the new one, never a part."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:

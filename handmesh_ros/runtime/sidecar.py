@@ -47,6 +47,7 @@ class Sidecar:
         max_hands: K, the number of output slots.
         hand_model: the mesh that the graph puts out.
         score_threshold: score above which a slot is a hand, chosen on the validation split.
+        precision: of the graph's convolutions: "float32", "float16" or "int8".
         onnx_sha256: hex digest of the .onnx file; empty for a training checkpoint.
         training_data: names of the data sets.
         metrics: measured numbers by name.
@@ -59,6 +60,7 @@ class Sidecar:
     max_hands: int
     hand_model: HandModelReference
     score_threshold: float
+    precision: str = "float32"
     onnx_sha256: str = ""
     training_data: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -128,6 +130,7 @@ class Sidecar:
                 vertices=int(hand_model["vertices"]),
             ),
             score_threshold=threshold,
+            precision=str(content.get("precision", "float32")),
             onnx_sha256=str(content["onnx_sha256"]),
             training_data=tuple(str(name) for name in content.get("training_data", ())),
             metrics=dict(content.get("metrics", {})),

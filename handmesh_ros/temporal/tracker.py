@@ -9,6 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from handmesh_ros.grasp.gestures import GestureMemory
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.temporal.assignment import assign
 from handmesh_ros.temporal.measurement import Measurement
@@ -42,6 +43,9 @@ class TrackedHands:
         state: (N,) uint8, values of `State`.
         age_s: (N,) float32, seconds since each hand was last seen; 0 when tracked.
         measurement: (N,) int64, index of the hand among those given; -1 where it is not seen.
+        gesture: (N,) uint8, values of `grasp.gestures.Gesture`.
+        gesture_score: (N,) float32 in [0, 1], how clear the gesture is; fades while a hand is
+            not seen.
     """
 
     hands: Hands
@@ -49,17 +53,24 @@ class TrackedHands:
     state: np.ndarray
     age_s: np.ndarray
     measurement: np.ndarray
+    gesture: np.ndarray
+    gesture_score: np.ndarray
 
     @classmethod
     def untracked(cls, hands: Hands) -> TrackedHands:
         """Return hands as they were found, all with the id 0: not tracked."""
         count = len(hands)
+        gesture, gesture_score = GestureMemory().update(
+            hands.joints, np.arange(count), np.ones(count, bool), 0.0
+        )
         return cls(
             hands=hands,
             track_id=np.zeros(count, np.uint32),
             state=np.zeros(count, np.uint8),
             age_s=np.zeros(count, np.float32),
             measurement=np.arange(count),
+            gesture=gesture,
+            gesture_score=gesture_score.astype(np.float32),
         )
 
     def measured(self, hands: Hands) -> TrackedHands:
@@ -75,6 +86,8 @@ class TrackedHands:
             state=self.state[rows],
             age_s=self.age_s[rows],
             measurement=self.measurement[rows],
+            gesture=self.gesture[rows],
+            gesture_score=self.gesture_score[rows],
         )
 
     def __len__(self) -> int:
@@ -91,6 +104,7 @@ class Tracker:
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
         self._say = say or logging.getLogger(__name__).warning
         self._tracks: Tracks | None = None
+        self._gestures = GestureMemory()
         self._next_id = 1
         self._stamp_s: float | None = None
 
@@ -137,7 +151,7 @@ class Tracker:
             self._next_id += len(new)
         measurement = np.concatenate([measurement, new])
         lost = np.concatenate([lost, np.zeros(len(new), bool)])
-        result = self._report(tracks, measurement, lost, lost_after_s, ahead_s)
+        result = self._report(tracks, measurement, lost, lost_after_s, ahead_s, stamp_s)
         if lost.any():
             tracks.keep(~lost)
         return result
@@ -145,6 +159,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget all hands; their ids are not given again."""
         self._tracks = self._stamp_s = None
+        self._gestures.clear()
 
     def _advance(self, stamp_s: float) -> tuple[float, bool]:
         """Return the time since the previous image and whether the clock has jumped."""
@@ -161,19 +176,24 @@ class Tracker:
             )
         return max(step_s, 0.0), jumped
 
-    @staticmethod
     def _report(
+        self,
         tracks: Tracks,
         measurement: np.ndarray,
         lost: np.ndarray,
         lost_after_s: float,
         ahead_s: float,
+        stamp_s: float,
     ) -> TrackedHands:
         state = np.where(lost, State.LOST, np.where(measurement < 0, State.PREDICTED, 0))
         state = state.astype(np.uint8)
         hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s))
         fading = np.clip(1.0 - tracks.age_s / max(lost_after_s, 1e-3), 0.0, 1.0)
-        score = np.where(lost, 0.0, hands.score * fading).astype(np.float32)
+        fading = np.where(lost, 0.0, fading)
+        score = (hands.score * fading).astype(np.float32)
+        gesture, clarity = self._gestures.update(
+            hands.joints, tracks.id, measurement >= 0, stamp_s
+        )
         order = np.lexsort((-score, state))
         return TrackedHands(
             hands=hands.replace(score=score)[order],
@@ -181,4 +201,6 @@ class Tracker:
             state=state[order],
             age_s=tracks.age_s[order].astype(np.float32),
             measurement=measurement[order],
+            gesture=gesture[order],
+            gesture_score=(clarity * fading)[order].astype(np.float32),
         )

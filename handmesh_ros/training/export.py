@@ -29,9 +29,8 @@ from handmesh_ros.runtime.parity import (
 )
 from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
 from handmesh_ros.training.checkpoint import load_network
+from handmesh_ros.training.opset import OPSETS, to_opset_17
 from handmesh_ros.training.precision import PRECISIONS, with_float16
-
-OPSET = 18
 
 
 class _Graph(torch.nn.Module):
@@ -57,6 +56,7 @@ def export(
     licence: str = "Apache-2.0",
     provenance: str = "",
     precision: str = "float32",
+    opset: int = OPSETS[-1],
 ) -> Path:
     """Write NAME.onnx and NAME.json and check that ONNX Runtime agrees with PyTorch.
 
@@ -71,13 +71,15 @@ def export(
         provenance: how the weights were made.
         precision: "float32", or "float16" for the convolutions and the per-hand blocks
             (`precision.with_float16`); inputs and outputs are the same.
+        opset: operator set of the graph, one of `OPSETS`; 17 for TensorRT 8.5 and 8.6.
 
     Returns:
         the path of the .onnx file.
 
     Raises:
-        HandmeshError: ONNX Runtime's hands differ from PyTorch's float32 ones by more than
-            `parity.FLOAT32_LIMIT` or, for float16, `parity.REDUCED_LIMIT`.
+        HandmeshError: the network cannot be written in that operator set, or ONNX Runtime's hands
+            differ from PyTorch's float32 ones by more than `parity.FLOAT32_LIMIT` or, for
+            float16, `parity.REDUCED_LIMIT`.
     """
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +91,7 @@ def export(
         max_hands=network.config.max_hands,
         hand_model=HandModelReference(template.name, template.sha256, len(template.template)),
         score_threshold=score_threshold,
+        precision=precision,
         training_data=training_data,
         metrics=metrics or {},
         licence=licence,
@@ -109,15 +112,18 @@ def export(
             example,
             input_names=["image", "intrinsics"],
             output_names=output_names,
-            opset_version=OPSET,
+            opset_version=OPSETS[-1],
             dynamo=True,
             external_data=False,
             verbose=False,
         )
     assert program is not None
     graph.eval()  # the exporter can leave the module in training mode
-    onnx.checker.check_model(program.model_proto)
-    content = program.model_proto.SerializeToString()
+    model = program.model_proto
+    if opset == 17:
+        model = to_opset_17(model)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
     output.write_bytes(content)
     sidecar = replace(sidecar, onnx_sha256=hashlib.sha256(content).hexdigest())
     sidecar.write(output.with_suffix(".json"))
@@ -157,6 +163,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="float32", help="float16 is for GPUs"
     )
+    parser.add_argument(
+        "--opset",
+        type=int,
+        choices=OPSETS,
+        default=OPSETS[-1],
+        help="ONNX operator set; 17 is for TensorRT 8 (%(default)s)",
+    )
     parser.add_argument("--model-id", help="name and version (default: the file's name)")
     parser.add_argument("--threshold", type=float, default=0.3, help="default score threshold")
     parser.add_argument("--training-data", nargs="*", default=[], help="names of the data sets")
@@ -184,6 +197,7 @@ def run(args: argparse.Namespace) -> int:
         licence=args.licence,
         provenance=args.provenance,
         precision=args.precision,
+        opset=args.opset,
     )
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB) and its sidecar are written.")
     return 0

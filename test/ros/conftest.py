@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from handmesh_ros.hand.template import HandTemplate
 
 # Other nodes on this machine must not be heard.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+
+# The user's stored hand lengths must not count.
+os.environ["ROS_HOME"] = tempfile.mkdtemp(prefix="ros_home_")
 
 HEIGHT, WIDTH = 48, 64
 WAIT_S = 30.0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `m
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
+from handmesh_ros.grasp.gestures import Gesture
 from handmesh_ros.hand.rotations import matrices
 from handmesh_ros.msg import HandMesh, HandMeshArray
 from handmesh_ros.ros.messages import (
@@ -65,6 +68,35 @@ def test_fields_mean_what_the_message_says(two_hands):
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert right.wrist.pose.position.z == pytest.approx(two_hands.joints[0, 0, 2])
     assert right.wrist.covariance[14] > right.wrist.covariance[0] > 0
+
+
+def test_directions_are_unit_vectors_and_gestures_count_what_is_seen(two_hands):
+    inside = two_hands.replace(keypoints_2d=np.full((2, 21, 2), 20.0, np.float32))
+    tracked = replace(
+        TrackedHands.untracked(inside),
+        gesture=np.array([HandMesh.PINCH, HandMesh.OPEN], np.uint8),
+        gesture_score=np.array([0.8, 0.6], np.float32),
+    )
+    options = {"image_size": (48, 64), "intrinsics": INTRINSICS}
+    right, left = hands_to_message(tracked, Header(), **options).hands
+    assert (right.gesture, left.gesture) == (HandMesh.PINCH, HandMesh.OPEN)
+    assert 0.4 <= right.gesture_score <= 0.8
+    frame = operator_frame(two_hands.joints, two_hands.handedness == RIGHT)[1]
+    np.testing.assert_allclose(vector(left.palm_normal), frame[:, 0], atol=1e-6)
+    pinch = two_hands.joints[1, [HandMesh.THUMB_TIP, HandMesh.INDEX_TIP]].mean(0)
+    along = pinch - two_hands.joints[1, 0]
+    np.testing.assert_allclose(vector(left.approach), along / np.linalg.norm(along), atol=1e-6)
+
+
+def test_the_constants_name_the_gestures():
+    assert [Gesture.NONE, *list(Gesture)[1:]] == [
+        HandMesh.NO_GESTURE,
+        *(getattr(HandMesh, gesture.name) for gesture in list(Gesture)[1:]),
+    ]
+
+
+def vector(message) -> np.ndarray:
+    return np.array([message.x, message.y, message.z])
 
 
 def test_joints_outside_the_image_are_not_trusted(two_hands):

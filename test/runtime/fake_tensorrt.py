@@ -118,7 +118,9 @@ def fake_library(cudart: Any, library: str, version: str) -> SimpleNamespace:
             for node in graph.node:
                 half = any(i.data_type == onnx.TensorProto.FLOAT16 for i in graph.initializer)
                 dtype = enums["DataType"]["HALF" if half else "FLOAT"]
-                layer = SimpleNamespace(num_outputs=1, type=None, precision=None, name=node.name)
+                is_quantize = node.op_type == "QuantizeLinear"
+                kind = enums["LayerType"]["QUANTIZE" if is_quantize else "IDENTITY"]
+                layer = SimpleNamespace(num_outputs=1, type=kind, precision=None, name=node.name)
                 layer.get_output = lambda index, dtype=dtype: offered(
                     "ITensor", SimpleNamespace(dtype=dtype)
                 )

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from fake_cuda import FakeCudart
 from fake_tensorrt import VERSIONS, fake_library
@@ -11,6 +13,7 @@ from fake_tensorrt import VERSIONS, fake_library
 from handmesh_ros import cli
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import open_backend, output_shapes
+from handmesh_ros.runtime.engine_build import build_engine
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 from handmesh_ros.runtime.parity import FLOAT32_LIMIT, compare
 from handmesh_ros.runtime.tensorrt_backend import TensorRtBackend, build_only
@@ -64,6 +67,24 @@ def test_every_version_gives_what_onnxruntime_gives(
     del outputs
     backend.close()
     assert not cudart.live
+
+
+@pytest.mark.parametrize(("version", "asked"), [("8.6.1", True), ("10.3.0", False)])
+def test_int8_is_asked_for_where_the_types_alone_do_not_say_it(monkeypatch, version, asked):
+    trt, _ = install(monkeypatch, version=version)
+    text = """
+    <ir_version: 8, opset_import: ["" : 17]>
+    small (float[2] x) => (float[2] y) {
+      step = Constant <value = float {0.1}> ()
+      zero = Constant <value = int8 {0}> ()
+      whole = QuantizeLinear (x, step, zero)
+      y = DequantizeLinear (whole, step, zero)
+    }
+    """
+    graph = onnx.parser.parse_model(text).SerializeToString()
+    build_engine(trt, graph, Path("small.onnx"))
+    names = {trt.BuilderFlag(flag).name for flag in trt.state.config.flags}
+    assert names == ({"INT8"} if asked else set())
 
 
 def test_one_graph_launch_and_no_other_copy_per_call(tiny_model, cache, monkeypatch):

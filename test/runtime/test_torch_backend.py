@@ -54,3 +54,49 @@ def test_damaged_checkpoint(tmp_path):
 def test_onnxruntime_refuses_a_checkpoint(checkpoint):
     with pytest.raises(HandmeshError, match="cannot load small.ckpt"):
         open_backend(checkpoint, "onnxruntime")
+
+
+def test_float16_runs_beside_float32(checkpoint):
+    from handmesh_ros.runtime.torch_backend import TorchBackend
+
+    backend = TorchBackend(checkpoint, precision="float16")
+    image, camera = np.ones((1, 64, 64, 3), np.uint8), np.array([[60, 60, 32, 32]], np.float32)
+    assert backend.name.endswith("float16")
+    assert {values.dtype for values in backend(image, camera).values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_cuda_graph_without_a_gpu_is_one_sentence(checkpoint):
+    from handmesh_ros.runtime.torch_backend import TorchBackend
+
+    with pytest.raises(HandmeshError, match="no NVIDIA GPU to record"):
+        TorchBackend(checkpoint, cuda_graph=True)
+
+
+def test_what_cannot_be_recorded_is_one_sentence(monkeypatch):
+    from handmesh_ros.runtime import torch_backend
+
+    def refuse(*arguments, **options):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(torch_backend.torch, "zeros", lambda *a, **o: None)
+    monkeypatch.setattr(torch_backend.torch, "ones", lambda *a, **o: None)
+    monkeypatch.setattr(torch_backend.torch.cuda, "CUDAGraph", lambda: None)
+    monkeypatch.setattr(torch_backend.torch.cuda, "Stream", refuse)
+    with pytest.raises(HandmeshError, match="cannot record .*not permitted") as error:
+        torch_backend._Recording(torch.nn.Identity(), 64)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_cuda_graph_gives_what_eager_gives(checkpoint):
+    from handmesh_ros.runtime.torch_backend import TorchBackend
+
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    camera = np.array([[60, 60, 32, 32]], np.float32)
+    eager = TorchBackend(checkpoint)(image, camera)
+    recorded = TorchBackend(checkpoint, cuda_graph=True)
+    recorded(np.zeros_like(image), camera)
+    for name, values in recorded(image, camera).items():
+        np.testing.assert_allclose(values, eager[name], atol=1e-4, err_msg=name)

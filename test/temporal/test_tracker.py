@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from handmesh_ros.grasp.gestures import GestureMemory
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.size import hand_length, rescaled
 from handmesh_ros.temporal.benchmark import swing
@@ -48,6 +49,22 @@ def test_ids_begin_at_one_and_stay(pair):
     assert report.track_id.dtype == np.uint32
     assert (report.state == State.TRACKED).all() and (report.age_s == 0).all()
     np.testing.assert_array_equal(report.measurement, [0, 1])
+
+
+def test_gestures_belong_to_tracks_and_fade_while_a_hand_is_not_seen(pair):
+    tracker, alone = Tracker(), GestureMemory()
+    for number in range(5):
+        report = tracker(pair, number * STEP_S, filters=Filters.off())
+    ids, seen = np.arange(2), np.ones(2, bool)
+    gesture, clear = alone.update(report.hands.joints, ids, seen, 0.0)
+    np.testing.assert_array_equal(report.gesture, gesture)
+    np.testing.assert_allclose(report.gesture_score, clear, atol=0.05)
+    unseen = tracker(pair[:0], 10 * STEP_S, filters=Filters.off())
+    assert (unseen.state == State.PREDICTED).all() and unseen.gesture.dtype == np.uint8
+    order = [unseen.track_id.tolist().index(identity) for identity in report.track_id]
+    np.testing.assert_array_equal(unseen.gesture[order], gesture)
+    assert (unseen.gesture_score[order] < report.gesture_score).all()
+    np.testing.assert_array_equal(report.measured(pair).gesture, gesture)
 
 
 @pytest.mark.parametrize("other_is_right", [False, True])

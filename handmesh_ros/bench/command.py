@@ -1,0 +1,231 @@
+"""`handmesh bench`: how long each stage takes, models and backends side by side in one run."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handmesh_ros.bench.contestant import Contestant
+from handmesh_ros.bench.scenes import Scene, clip_scene
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.runtime.backend import BACKEND_NAMES, module_of
+from handmesh_ros.runtime.cpu_choice import processor
+from handmesh_ros.runtime.estimator import BUNDLED_MODEL
+
+STAGES = ("preprocess_ms", "inference_ms", "decode_ms", "message_ms", "total_ms", "cpu_ms")
+PERCENTILES = (50, 95, 99)
+WARM_UP = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `handmesh bench`."""
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help=".onnx graphs, and .ckpt checkpoints for PyTorch (the bundled model)",
+    )
+    parser.add_argument(
+        "--backends",
+        default="auto",
+        metavar="NAMES",
+        help=f"with commas: auto, {', '.join(BACKEND_NAMES)}; or all that are installed",
+    )
+    parser.add_argument(
+        "--mediapipe", metavar="PYTHON", help="an interpreter that has mediapipe, to compare with"
+    )
+    parser.add_argument(
+        "--hands", default="2", metavar="N,…", help="numbers of hands shown (%(default)s)"
+    )
+    parser.add_argument(
+        "--sizes",
+        default="640x480",
+        metavar="WxH,…",
+        help="image sizes (%(default)s); --hands varies at the first one",
+    )
+    parser.add_argument("--image", metavar="FILE", help="photo to run on instead, as it is")
+    parser.add_argument("--repeat", type=int, default=100, help="timed runs (%(default)s)")
+    parser.add_argument("--threads", type=int, help="CPU threads inside one run")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--plot", metavar="FILE", help="draw the totals as a PNG")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run `handmesh bench` and print a table.
+
+    Raises:
+        HandmeshError: an argument cannot be used, or none of the contestants starts.
+    """
+    if args.repeat < 1 or (args.threads is not None and args.threads < 1):
+        raise HandmeshError("The numbers of runs and of threads must be at least 1.")
+    scenes = _scenes(args)
+    for target in filter(None, (args.json, args.plot)):
+        if not Path(target).resolve().parent.is_dir():
+            raise HandmeshError(f"Cannot write {target}: its folder does not exist; make it.")
+    with ExitStack() as stack:
+        contestants = []
+        for title, command in _commands(args):
+            try:
+                contestants.append(Contestant(title, command, _environment(title)))
+            except HandmeshError as error:
+                print(f"handmesh: {error}", file=sys.stderr)
+                continue
+            stack.callback(contestants[-1].close)
+        if not contestants:
+            raise HandmeshError("Nothing could be measured: see the lines above.")
+        results = measure(contestants, scenes, args.repeat)
+    report = {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": {"processor": processor(), "cores": os.cpu_count()},
+        "load_average": os.getloadavg()[0],
+        "repeat": args.repeat,
+        "threads": args.threads,
+        "results": results,
+    }
+    print_table(report)
+    if args.json is not None:
+        try:
+            Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise HandmeshError(
+                f"Cannot write {args.json} ({error.strerror}): give a place that you can write to."
+            ) from error
+    if args.plot is not None:
+        from handmesh_ros.bench.plot import write_plot
+
+        write_plot(report, args.plot)
+
+
+def measure(
+    contestants: list[Contestant], scenes: list[Scene], repeat: int
+) -> list[dict[str, Any]]:
+    """Time all contestants in turns, so that whatever else the machine does hits all alike.
+
+    Args:
+        contestants: started.
+        scenes: what they look at, one after the other.
+        repeat: timed runs of each contestant on each scene.
+
+    Returns:
+        for each contestant `model_id`, `backend`, `start_s`, `memory_mb` (resident after the
+        first scene) and `scenes`: a list of `title`, `hands` that were decoded or found, and per
+        stage of `STAGES` that it has {"p50": ms, "p95": ms, "p99": ms}.
+    """
+    results: list[dict[str, Any]] = [
+        {**one.introduction, "start_s": round(one.start_s, 3), "scenes": []} for one in contestants
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for scene in scenes:
+            path = str(Path(folder) / "image.npy")
+            np.save(path, scene.image)
+            found = [one.ask(show=path, hands=scene.hands)["hands"] for one in contestants]
+            samples: list[list[dict[str, float]]] = [[] for _ in contestants]
+            for turn in range(WARM_UP + repeat):
+                for place in range(len(contestants)):
+                    index = (turn + place) % len(contestants)
+                    samples[index].append(contestants[index].ask(run=True))
+            for index, one in enumerate(contestants):
+                results[index].setdefault("memory_mb", one.memory_mb())
+                figures = _percentiles(samples[index][WARM_UP:])
+                results[index]["scenes"].append(
+                    {"title": scene.title, "hands": found[index], **figures}
+                )
+    return results
+
+
+def print_table(report: dict[str, Any]) -> None:
+    """Print a report of `run` for people."""
+    machine, results = report["machine"], report["results"]
+    names = [f"{result['model_id']}, {result['backend']}" for result in results]
+    width = max(map(len, names))
+    print(f"{machine['processor']}, {machine['cores']} cores, load {report['load_average']:.1f}")
+    print(f"\n{'from a new process':<{width}}   first result s   memory MB")
+    for name, result in zip(names, results, strict=True):
+        memory = "–" if result["memory_mb"] is None else f"{result['memory_mb']:.0f}"
+        print(f"{name:<{width}}   {result['start_s']:14.2f}   {memory:>9}")
+    stages = [stage for stage in STAGES if any(stage in r["scenes"][0] for r in results)]
+    for index, scene in enumerate(results[0]["scenes"]):
+        heads = [stage.removesuffix("_ms") for stage in stages]
+        print(f"\n{scene['title']}: p50 ms, and of the total p95 and p99")
+        print(" " * width + "".join(f"{head:>11}" for head in (*heads, "p95", "p99", "hands")))
+        for name, result in zip(names, results, strict=True):
+            figures = result["scenes"][index]
+            cells = [f"{figures[s]['p50']:.2f}" if s in figures else "–" for s in stages]
+            cells += [f"{figures['total_ms'][p]:.2f}" for p in ("p95", "p99")]
+            print(f"{name:<{width}}" + "".join(f"{c:>11}" for c in (*cells, figures["hands"])))
+
+
+def _percentiles(samples: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    figures = {}
+    for stage in STAGES:
+        if stage in samples[0]:
+            values = np.percentile([sample[stage] for sample in samples], PERCENTILES)
+            figures[stage] = {
+                f"p{p}": round(float(ms), 3) for p, ms in zip(PERCENTILES, values, strict=True)
+            }
+    return figures
+
+
+def _commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """Yield the title and the command line of each contestant."""
+    names = [name.strip() for name in args.backends.split(",")]
+    if names == ["all"]:
+        names = [name for name in BACKEND_NAMES if importlib.util.find_spec(module_of(name))]
+        names = [name for name in names if name not in ("torch", "openvino_bf16")]
+    for model in args.models or [str(BUNDLED_MODEL)]:
+        for name in ["torch"] if model.endswith(".ckpt") else names:
+            command = [sys.executable, "-m", "handmesh_ros.bench.worker"]
+            yield f"{Path(model).name} on {name}", [*command, model, name, str(args.threads or 0)]
+    if args.mediapipe is not None:
+        worker = Path(__file__).with_name("mediapipe_worker.py")
+        yield "MediaPipe", [args.mediapipe, "-I", str(worker)]
+
+
+def _environment(title: str) -> dict[str, str] | None:
+    """Return the environment of a contestant: ours finds the package that runs now."""
+    if title == "MediaPipe":
+        return None
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def _scenes(args: argparse.Namespace) -> list[Scene]:
+    if args.image is not None:
+        from handmesh_ros.commands.frames import read_photo
+
+        return [Scene(read_photo(Path(args.image)), None)]
+    sizes = [_parse_size(text) for text in args.sizes.split(",")]
+    try:
+        counts = [int(text) for text in args.hands.split(",")]
+    except ValueError:
+        counts = [0]
+    if min(counts) < 1 or max(counts) > 100:
+        raise HandmeshError(
+            f"The numbers of hands {args.hands!r} are not possible: write them like 1,2,10."
+        )
+    scenes = [clip_scene(count, *sizes[0]) for count in counts]
+    return scenes + [clip_scene(counts[0], *size) for size in sizes[1:]]
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError as error:
+        raise HandmeshError(
+            f"The size {text!r} is not WIDTHxHEIGHT: write it like 640x480."
+        ) from error
+    if min(width, height) < 16 or max(width, height) > 16384:
+        raise HandmeshError(
+            f"The size {text!r} is not possible: give 16 to 16384 pixels, like 640x480."
+        )
+    return width, height

@@ -1,0 +1,107 @@
+"""The process of one model on one backend: `python -m handmesh_ros.bench.worker`, for `bench`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any, TextIO
+
+import numpy as np
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.runtime.estimator import Estimator
+
+
+class Worker:
+    """Runs an estimator on the scenes it is given.
+
+    Args:
+        estimator: already warm.
+    """
+
+    def __init__(self, estimator: Estimator) -> None:
+        self._estimator = estimator
+        self._usual_threshold = estimator.score_threshold
+        self._image = np.zeros((1, 1, 3), np.uint8)
+        self._intrinsics = np.ones(4)
+        self._to_bytes = _message_writer()
+
+    def show(self, path: str, hands: int | None) -> dict[str, Any]:
+        """Take an image.
+
+        Args:
+            path: of the image as .npy, (H, W, 3) uint8 RGB.
+            hands: how many to decode, by the score threshold that lets so many pass; None for
+                the model's own threshold.
+
+        Returns:
+            `hands`, how many are decoded.
+        """
+        self._image = np.load(path)
+        self._estimator.score_threshold = self._usual_threshold
+        if hands is not None:
+            self._estimator.score_threshold = 0.0
+            scores = self._estimator(self._image).score
+            self._estimator.score_threshold = float(scores[:hands].min(initial=1.0))
+        return {"hands": len(self._estimator(self._image))}
+
+    def run(self) -> dict[str, float]:
+        """Find the hands once and return the milliseconds of the stages.
+
+        `message_ms` is there where ROS 2 and our messages are: the hands as the bytes of a
+        `HandMeshArray`. `cpu_ms` is the processor time of all threads of the process: on a busy
+        machine it says more than the clock.
+        """
+        cpu, start = time.process_time(), time.perf_counter()
+        hands = self._estimator(self._image)
+        found = time.perf_counter()
+        stages = asdict(self._estimator.timings)
+        if self._to_bytes is not None:
+            self._to_bytes(hands, self._image.shape[:2], self._intrinsics)
+            stages["message_ms"] = 1e3 * (time.perf_counter() - found)
+        total = 1e3 * (time.perf_counter() - start)
+        return {**stages, "total_ms": total, "cpu_ms": 1e3 * (time.process_time() - cpu)}
+
+
+def _message_writer() -> Callable[[Hands, tuple[int, int], np.ndarray], bytes] | None:
+    try:
+        from handmesh_ros.ros.wire import hands_to_bytes
+    except ImportError:
+        return None
+    return hands_to_bytes
+
+
+def serve(worker: Worker, requests: Iterable[str], answers: TextIO) -> None:
+    """Answer `{"show": path, "hands": n}` and `{"run": true}` until the requests end."""
+    for line in requests:
+        request = json.loads(line)
+        if "show" in request:
+            answer: dict[str, Any] = worker.show(request["show"], request["hands"])
+        else:
+            answer = worker.run()
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def main() -> None:
+    """Open the model and serve standard input."""
+    model, backend, threads = sys.argv[1:]
+    # Whatever libraries print must not get between the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    try:
+        estimator = Estimator.from_file(model, backend, threads=int(threads) or None)
+    except HandmeshError as error:
+        print(json.dumps({"error": str(error)}), file=answers, flush=True)
+        return
+    introduction = {"model_id": estimator.model_id, "backend": estimator.backend.name}
+    print(json.dumps(introduction), file=answers, flush=True)
+    serve(Worker(estimator), sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

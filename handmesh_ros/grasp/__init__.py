@@ -1,0 +1,1 @@
+"""What grasping and teleoperation ask of a hand; pure NumPy."""

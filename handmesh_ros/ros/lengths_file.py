@@ -1,0 +1,97 @@
+"""The small YAML file that keeps a user's hand lengths from one start to the next."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.conventions import SIDES
+
+SHORTEST_M, LONGEST_M = 0.08, 0.3
+"""Of a human hand, wrist to middle fingertip, children included."""
+
+_HEADER = """\
+# Hand lengths, wrist to middle fingertip along the bones, metres.
+# Written by the service calibrate_hand of handmesh_ros.
+"""
+
+
+def default_path() -> Path:
+    """Return where lengths are kept unless a parameter says otherwise."""
+    home = os.environ.get("ROS_HOME") or Path.home() / ".ros"
+    return Path(home) / "handmesh_ros" / "hand_lengths.yaml"
+
+
+def read_lengths(path: Path) -> dict[str, float]:
+    """Return the stored lengths in metres by side ("left", "right"); none where there is no file.
+
+    Raises:
+        HandmeshError: the file cannot be read or holds something else.
+    """
+    try:
+        stored = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise HandmeshError(
+            f"The hand lengths in {path} cannot be read ({type(error).__name__}), so sizes are "
+            "assumed: delete the file or call calibrate_hand again."
+        ) from error
+    if stored is None:
+        return {}
+    if not isinstance(stored, dict) or not set(stored) <= set(SIDES):
+        raise HandmeshError(
+            f"{path} does not hold hand lengths, so sizes are assumed: give it lines such as "
+            "`right: 0.19`."
+        )
+    for side, length in stored.items():
+        check_length(length, f"The length of the {side} hand in {path}")
+    return {side: float(length) for side, length in stored.items()}
+
+
+def store_length(path: Path, side: int, length_m: float) -> None:
+    """Store the length of one hand; the other one's stays.
+
+    Args:
+        path: of the file; it and its folder are made where they are missing.
+        side: LEFT or RIGHT.
+        length_m: metres.
+
+    Raises:
+        HandmeshError: the file cannot be read or written, or the length is not that of a hand.
+    """
+    check_length(length_m, f"The length of the {SIDES[side]} hand")
+    try:
+        lengths = read_lengths(path)
+    except HandmeshError:
+        lengths = {}
+    lengths[SIDES[side]] = round(float(length_m), 5)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(_HEADER + yaml.safe_dump(lengths))
+        temporary.replace(path)
+    except OSError as error:
+        raise HandmeshError(
+            f"The hand length cannot be stored in {path} ({error.strerror}): make it writable or "
+            "set calibration_file."
+        ) from error
+
+
+def check_length(length_m: Any, what: str) -> None:
+    """Check that this is the length of a human hand.
+
+    Raises:
+        HandmeshError: it is not; `what` names it.
+    """
+    is_number = isinstance(length_m, (int, float)) and not isinstance(length_m, bool)
+    if not is_number or not math.isfinite(length_m) or not SHORTEST_M <= length_m <= LONGEST_M:
+        raise HandmeshError(
+            f"{what} is {length_m!r}: give {SHORTEST_M:g} to {LONGEST_M:g} m, from the wrist "
+            "crease to the tip of the stretched middle finger."
+        )

@@ -1,0 +1,117 @@
+"""Which CPU backend is faster here: measured once per model and machine, and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.runtime.backend import Backend
+from handmesh_ros.runtime.engine_cache import default_directory, write_atomically
+
+logger = logging.getLogger(__name__)
+
+USUAL, OTHER = "onnxruntime", "openvino"
+WORTH_IT = 0.9
+"""OpenVINO starts later and takes more memory: it must take less than this share of the time."""
+
+_FORMAT = "handmesh-cpu-choice"
+_WARM_UP, _ROUNDS = 3, 15
+
+
+def choose(
+    onnx_sha256: str, threads: int | None, open_named: Callable[[str], Backend]
+) -> tuple[str, str]:
+    """Return the faster CPU backend's name, and why, for the log.
+
+    The first time both are opened and run in turns, about a second; the result is kept as a small
+    JSON file beside the engines and holds for this graph, processor, number of threads and
+    versions. Without a place to keep it, it is measured at each start.
+
+    Args:
+        onnx_sha256: of the graph.
+        threads: as for `open_backend`.
+        open_named: opens the backend of that name.
+    """
+    key = {
+        "format": _FORMAT,
+        "onnx_sha256": onnx_sha256,
+        "threads": threads,
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        **{name: importlib.import_module(name).__version__ for name in (USUAL, OTHER)},
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    path = default_directory() / f"cpu-{digest[:16]}.json"
+    milliseconds = _read(path, key)
+    if milliseconds is None:
+        try:
+            milliseconds = _measure(open_named)
+        except HandmeshError as error:
+            return USUAL, f"{OTHER} cannot be used: {error}"
+        _write(path, {**key, "milliseconds": milliseconds})
+    chosen = OTHER if milliseconds[OTHER] < WORTH_IT * milliseconds[USUAL] else USUAL
+    times = ", ".join(f"{name} {value:.1f} ms" for name, value in milliseconds.items())
+    return chosen, f"{times} (measured once, {path})"
+
+
+def processor() -> str:
+    """Return the CPU's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _measure(open_named: Callable[[str], Backend]) -> dict[str, float]:
+    """Run both in turns; the lower quartile, since other programs only ever add time."""
+    backends = {name: open_named(name) for name in (USUAL, OTHER)}
+    height, width = backends[USUAL].sidecar.input_size
+    image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    intrinsics = np.array([[width, width, width / 2, height / 2]], np.float32)
+    samples: dict[str, list[float]] = {name: [] for name in backends}
+    for _ in range(_WARM_UP + _ROUNDS):
+        for name, backend in backends.items():
+            start = time.perf_counter()
+            backend(image, intrinsics)
+            samples[name].append(1e3 * (time.perf_counter() - start))
+    for backend in backends.values():
+        backend.close()
+    return {
+        name: round(float(np.percentile(values[_WARM_UP:], 25)), 3)
+        for name, values in samples.items()
+    }
+
+
+def _read(path: Path, key: dict[str, object]) -> dict[str, float] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if any(content[name] != value for name, value in key.items()):
+            return None
+        return {name: float(content["milliseconds"][name]) for name in (USUAL, OTHER)}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    except OSError as error:
+        logger.warning(
+            "The faster CPU backend is measured again at the next start, because %s cannot be "
+            "written (%s): choose another directory with HANDMESH_CACHE",
+            path,
+            error.strerror,
+        )

@@ -1,0 +1,291 @@
+"""`handmesh quantize`: an exported graph with its convolutions in int8, and its sidecar."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import logging
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnxruntime.quantization import QDQQuantizer, QuantType
+from onnxruntime.quantization.calibrate import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    create_calibrator,
+)
+from tqdm import tqdm
+
+from handmesh_ros.commands.frames import find_sources, read_photo
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.runtime.backend import read_graph
+from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
+from handmesh_ros.runtime.preprocess import Preprocessor, intrinsics_from_fov
+from handmesh_ros.runtime.sidecar import Sidecar
+from handmesh_ros.training.quantize_sensitivity import Feed, Shift, outputs_of, shift
+from handmesh_ros.training.shards import ShardDataset
+
+SENSITIVE = 0.01
+"""A convolution that alone moves keypoints by more than this share of a hand's size stays float32.
+
+In the bundled network those are the first ones of the trunk, whose channels differ most in range.
+"""
+
+JUDGED_IMAGES = 12
+
+
+def quantize(
+    source: str | Path,
+    output: str | Path,
+    calibration: list[Feed],
+    *,
+    calibration_name: str = "",
+    sensitive: float = SENSITIVE,
+) -> Shift:
+    """Write an int8 graph and its sidecar.
+
+    Explicit quantisation as TensorRT wants it (Q/DQ pairs, symmetric, zero point 0, biases in
+    float32), which ONNX Runtime and OpenVINO run as well: weights per output channel, activations
+    per tensor from their range over the calibration images. Where a convolution ends in a clip,
+    as every ReLU6 does, its range is the clip's. Everything but convolutions stays float32, and
+    so do those that `sensitive` sorts out.
+
+    Args:
+        source: NAME.onnx in float32 with its sidecar beside it.
+        output: path of the .onnx to write.
+        calibration: images like those that the network will see; not the ones it is judged by.
+        calibration_name: what they are, for the sidecar.
+        sensitive: largest shift (`Shift.keypoints`) that one convolution may cause.
+
+    Returns:
+        how far the int8 graph is from the float32 one on the first calibration images.
+
+    Raises:
+        HandmeshError: the graph is not float32 or has no convolutions, or there are no images.
+    """
+    source, output = Path(source), Path(output)
+    sidecar, graph = read_graph(source)
+    model = onnx.load_from_string(graph)
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    if sidecar.precision != "float32" or not convolutions:
+        raise HandmeshError(
+            f"{source} has no float32 convolutions to quantise (it is {sidecar.precision}): give "
+            f"a graph that `handmesh export --precision float32` wrote."
+        )
+    if not calibration:
+        raise HandmeshError("There are no calibration images: give a folder that has some.")
+    ranges, clips = _ranges(source, calibration), _clip_ranges(model)
+
+    def without(kept: list[str]) -> bytes:
+        return _insert_qdq(model, ranges, clips, kept)
+
+    judged = calibration[:JUDGED_IMAGES]
+    expected = outputs_of(graph, judged)
+    kept = []
+    for name in tqdm(convolutions, desc="convolutions one by one", disable=None):
+        others = [other for other in convolutions if other != name]
+        found = outputs_of(without(others), judged)
+        if shift(found, expected, sidecar.score_threshold).keypoints > sensitive:
+            kept.append(name)
+    content = without(kept)
+    onnx.checker.check_model(onnx.load_from_string(content))
+    total = shift(outputs_of(content, judged), expected, sidecar.score_threshold)
+    provenance = {
+        "quantized": {
+            "from": f"{sidecar.model_id}, sha256 {sidecar.onnx_sha256}",
+            "calibration": f"{len(calibration)} images of {calibration_name}",
+            "float32_convolutions": f"{len(kept)} of {len(convolutions)}",
+        },
+        "float32": sidecar.provenance,
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(content)
+    replace(
+        sidecar,
+        model_id=f"{sidecar.model_id}-int8",
+        precision="int8",
+        onnx_sha256=hashlib.sha256(content).hexdigest(),
+        metrics={},  # Those of the float32 graph do not hold.
+        provenance=provenance,
+    ).write(output.with_suffix(".json"))
+    return total
+
+
+def calibration_feeds(source: Path, sidecar: Sidecar, count: int) -> list[Feed]:
+    """Return images, evenly spread over what is there, as the graph's inputs.
+
+    Args:
+        source: training shards (a folder of .tar files, or one), a photo or a folder of photos.
+        sidecar: of the graph.
+        count: at most so many.
+
+    Raises:
+        HandmeshError: there is nothing at `source`, or a file is damaged.
+    """
+    preprocess = Preprocessor(sidecar.input_size)
+    feeds = []
+    for image, intrinsics in _images(source, count):
+        pixels, camera, _ = preprocess(image, intrinsics)
+        feeds.append({"image": pixels.copy(), "intrinsics": camera})
+    return feeds
+
+
+def _images(source: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    if source.suffix == ".tar" or any(source.glob("*.tar")):
+        dataset = ShardDataset(source)
+        for index in _spread(len(dataset), count):
+            sample = dataset[index]
+            yield sample.image, sample.intrinsics.astype(np.float64)
+        return
+    photos = [found.path for found in find_sources(source) if not found.is_video]
+    for index in _spread(len(photos), count):
+        image = read_photo(photos[index])
+        yield image, intrinsics_from_fov(*image.shape[:2])
+
+
+def _spread(total: int, count: int) -> list[int]:
+    wanted = min(total, count)
+    return [index * total // wanted for index in range(wanted)]
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Hands the calibration images to ONNX Runtime, one by one."""
+
+    def __init__(self, feeds: list[Feed]) -> None:
+        self._feeds = iter(tqdm(feeds, desc="calibration images", disable=None))
+
+    def get_next(self) -> Feed | None:
+        return next(self._feeds, None)
+
+
+def _ranges(source: Path, calibration: list[Feed]) -> Any:
+    """Return the range of every convolution's input and output."""
+    with tempfile.TemporaryDirectory() as folder:
+        calibrator = create_calibrator(
+            source,
+            ["Conv"],
+            augmented_model_path=os.path.join(folder, "augmented.onnx"),
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"symmetric": True},
+        )
+        calibrator.collect_data(_Reader(calibration))
+        return calibrator.compute_data()
+
+
+def _clip_ranges(model: onnx.ModelProto) -> dict[str, list[dict[str, Any]]]:
+    """Return the ranges of convolutions that end in a clip from 0, and of these clips.
+
+    What a clip cuts off need not be represented: without this, one large value before a ReLU6
+    leaves its 0 to 6 one or two steps of 127.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    convolved = {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
+    ranges: dict[str, list[dict[str, Any]]] = {}
+    for node in model.graph.node:
+        limits = [constants[name] for name in node.input[1:] if name in constants]
+        before = node.input[0] if node.input else ""
+        if node.op_type != "Clip" or before not in convolved or uses[before] != 1:
+            continue
+        if len(limits) == 2:
+            low, high = (float(numpy_helper.to_array(limit)) for limit in limits)
+            largest = np.float32(max(abs(low), abs(high)))
+            for name in (before, node.output[0]):
+                ranges[name] = [{"rmin": -largest, "rmax": largest, "symmetric": True}]
+    return ranges
+
+
+def _insert_qdq(
+    model: onnx.ModelProto, ranges: Any, clips: dict[str, list[dict[str, Any]]], kept: list[str]
+) -> bytes:
+    """Return the graph with Q/DQ pairs around all convolutions but those of `kept`."""
+    quantizer = QDQQuantizer(
+        copy.deepcopy(model),
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QInt8,
+        tensors_range=ranges,
+        nodes_to_quantize=[],
+        nodes_to_exclude=kept,
+        op_types_to_quantize=["Conv"],
+        extra_options={
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "TensorQuantOverrides": copy.deepcopy(clips),
+        },
+    )
+    with _quiet():
+        quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    content: bytes = quantizer.model.model.SerializeToString()
+    return content
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the quantiser's advice, which goes to the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("model", type=Path, help="float32 .onnx, its sidecar beside it")
+    parser.add_argument("output", type=Path, help=".onnx file to write; the sidecar goes beside")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="training shards or photos like those that the network will see",
+    )
+    parser.add_argument("--images", type=int, default=100, help="at most (%(default)s)")
+    parser.add_argument(
+        "--sensitive",
+        type=float,
+        default=SENSITIVE,
+        help="convolutions that alone move keypoints further stay float32, share of the hand's "
+        "size (%(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command.
+
+    Raises:
+        HandmeshError: the model or the images cannot be used.
+    """
+    if args.images < 1:
+        raise HandmeshError("The number of calibration images must be at least 1.")
+    sidecar = Sidecar.read(args.model.with_suffix(".json"))
+    feeds = calibration_feeds(args.calibration, sidecar, args.images)
+    found = quantize(
+        args.model,
+        args.output,
+        feeds,
+        calibration_name=args.calibration.name,
+        sensitive=args.sensitive,
+    )
+    backend = OnnxRuntimeBackend(args.output, cuda=False)  # It loads and keeps the contract.
+    backend.close()
+    print(
+        f"{args.output} ({args.output.stat().st_size / 1e6:.1f} MB) and its sidecar are written; "
+        f"from float32 on the first calibration images: {found}. Measure its accuracy with "
+        f"`handmesh evaluate --model {args.output}`."
+    )

@@ -1,0 +1,95 @@
+"""examples/teleop_wrist.py with real messages; what it publishes is caught before DDS."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
+pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
+
+import rclpy
+from rclpy.parameter import Parameter
+from std_msgs.msg import Bool, Header
+
+from examples.teleop_wrist import TeleopNode
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.msg import HandMesh, HandMeshArray
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def make_node():
+    rclpy.init()
+    nodes = []
+
+    def make(**parameters):
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        node = TeleopNode(parameter_overrides=overrides)
+        nodes.append(node)
+        published = []
+        node._poses.publish = published.append
+        return node, published
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def hands_at(x, gesture=HandMesh.GRASP, track_id=1, state=HandMesh.TRACKED, stamp_s=5):
+    hand = HandMesh(
+        track_id=track_id, handedness=HandMesh.RIGHT, score=0.9, gesture=gesture, state=state
+    )
+    hand.wrist.pose.position.x = x
+    message = HandMeshArray(header=Header(frame_id="camera"), hands=[hand])
+    message.header.stamp.sec = stamp_s
+    return message
+
+
+def last_position(published):
+    place = published[-1].pose.position
+    return [place.x, place.y, place.z]
+
+
+def test_closing_the_hand_moves_the_target_and_opening_it_rests(make_node):
+    node, published = make_node(position=[0.4, 0.0, 0.3], scale=0.5)
+    node.on_hands(hands_at(0.0, HandMesh.OPEN))
+    assert not published
+    node.on_hands(hands_at(0.0))
+    node.on_hands(hands_at(0.2))
+    # To the right in the image is −y of a base that looks forward.
+    np.testing.assert_allclose(last_position(published), [0.4, -0.1, 0.3], atol=1e-9)
+    assert published[-1].header.frame_id == "base_link"
+    assert published[-1].header.stamp.sec == 5
+    node.on_hands(hands_at(0.9, HandMesh.OPEN))
+    node.on_hands(hands_at(0.9))
+    np.testing.assert_allclose(last_position(published), [0.4, -0.1, 0.3], atol=1e-9)
+    assert len(published) == 3
+
+
+def test_another_hand_or_one_that_is_not_seen_does_not_make_a_jump(make_node):
+    node, published = make_node()
+    node.on_hands(hands_at(0.0))
+    node.on_hands(hands_at(0.3, state=HandMesh.PREDICTED))
+    assert len(published) == 1
+    node.on_hands(hands_at(0.5))
+    node.on_hands(hands_at(0.8, track_id=2))
+    np.testing.assert_allclose(last_position(published), 0.0, atol=1e-9)
+
+
+def test_a_pedal_engages_too(make_node):
+    node, published = make_node(clutch="topic")
+    node.on_hands(hands_at(0.0))
+    assert not published
+    node.on_clutch(Bool(data=True))
+    node.on_hands(hands_at(0.0, HandMesh.OPEN))
+    assert len(published) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("side", "both"), ("clutch", "wave"), ("camera_orientation", [0.0, 0.0, 0.0, 0.0])],
+)
+def test_an_impossible_parameter_is_one_sentence(make_node, name, value):
+    with pytest.raises(HandmeshError, match="give"):
+        make_node(**{name: value})

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from handmesh_ros.grasp.clutch import Clutch
+from handmesh_ros.grasp.follower import HandFollower
+from handmesh_ros.hand.conventions import LEFT, RIGHT
+from handmesh_ros.temporal.tracker import State
+
+
+def turn_about_z(degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def test_engaging_does_not_jump_and_releasing_rests():
+    clutch = Clutch(position=[0.4, 0.0, 0.3], rotation=turn_about_z(90))
+    clutch.follow([1.0, 2.0, 3.0], turn_about_z(30))
+    np.testing.assert_allclose(clutch.position, [0.4, 0.0, 0.3], atol=1e-12)
+    np.testing.assert_allclose(clutch.rotation, turn_about_z(90), atol=1e-12)
+    clutch.follow([1.1, 2.0, 3.0], turn_about_z(50))
+    np.testing.assert_allclose(clutch.position, [0.5, 0.0, 0.3], atol=1e-12)
+    np.testing.assert_allclose(clutch.rotation, turn_about_z(110), atol=1e-12)
+    clutch.release()
+    assert not clutch.is_engaged
+    clutch.follow([-3.0, 0.0, 1.0], turn_about_z(0))
+    np.testing.assert_allclose(clutch.position, [0.5, 0.0, 0.3], atol=1e-12)
+    np.testing.assert_allclose(clutch.rotation, turn_about_z(110), atol=1e-12)
+    clutch.follow([-2.9, 0.0, 1.0], turn_about_z(0))
+    np.testing.assert_allclose(clutch.position, [0.6, 0.0, 0.3], atol=1e-12)
+
+
+def test_motion_is_turned_into_the_robot_s_base_and_scaled():
+    camera = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # x right, y down to x forward, z up
+    clutch = Clutch(base_rotation=camera, scale=0.5)
+    clutch.follow(np.zeros(3), np.eye(3))
+    clutch.follow([0.0, -0.2, 0.4], turn_about_z(20))
+    np.testing.assert_allclose(clutch.position, [0.2, 0.0, 0.1], atol=1e-12)
+    turn = clutch.rotation
+    assert np.trace(turn) == pytest.approx(1 + 2 * np.cos(np.radians(20)))
+    np.testing.assert_allclose(turn @ [1, 0, 0], [1, 0, 0], atol=1e-12)
+
+
+class Seen:
+    """What a follower reads of a HandMesh or, with `hands`, of a HandMeshArray."""
+
+    def __init__(self, track_id, score=0.9, handedness=RIGHT, state=State.TRACKED):
+        self.track_id, self.score = track_id, score
+        self.handedness, self.state = handedness, state
+        self.hands = [self]
+
+
+def frame_of(*hands):
+    frame = Seen(0)
+    frame.hands = list(hands)
+    return frame
+
+
+def test_a_follower_keeps_to_its_hand_until_it_is_gone():
+    follow = HandFollower(RIGHT)
+    assert follow(frame_of(Seen(1, 0.5), Seen(2, 0.8), Seen(3, 0.9, LEFT))).track_id == 2
+    assert follow(frame_of(Seen(1, 0.99), Seen(2, 0.3))).track_id == 2
+    assert follow(frame_of(Seen(1), Seen(2, state=State.PREDICTED))) is None
+    assert follow(frame_of(Seen(1), Seen(2))).track_id == 2
+    assert follow(frame_of(Seen(1), Seen(2, state=State.LOST))).track_id == 1
+    assert follow(frame_of(Seen(3, handedness=LEFT))) is None
+    assert follow(frame_of()) is None

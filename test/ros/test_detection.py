@@ -1,0 +1,54 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
+
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.ros.camera_info import CameraInfos
+from handmesh_ros.ros.detection import HandDetector
+from handmesh_ros.ros.messages import image_message
+from handmesh_ros.ros.parameters import Parameters
+
+
+class SeeingEstimator:
+    """Remembers what it was shown and finds nothing."""
+
+    model_id = "seeing-1"
+    timings = SimpleNamespace(preprocess_ms=0.0, inference_ms=0.0, decode_ms=0.0)
+    backend = SimpleNamespace(
+        sidecar=SimpleNamespace(score_threshold=0.5, hand_model=SimpleNamespace(vertices=778))
+    )
+
+    def __call__(self, image, intrinsics):
+        self.image, self.intrinsics = image, intrinsics
+        return Hands.empty()
+
+
+@pytest.mark.parametrize(
+    "settings, moved, focal",
+    [
+        ({}, False, 300.0),
+        ({"undistort": True}, True, 300.0),
+        ({"undistort": True, "image_is_rectified": True}, False, 280.0),
+    ],
+)
+def test_the_lens_is_undone_on_request(settings, moved, focal):
+    info = CameraInfo(width=320, height=240, distortion_model="plumb_bob")
+    info.k = [300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0]
+    info.p = [280.0, 0.0, 159.5, 0.0, 0.0, 280.0, 119.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+    info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    camera_infos, said = CameraInfos(), []
+    camera_infos.update(info)
+    estimator = SeeingEstimator()
+    template = SimpleNamespace(vertex_count=778, name="hand")
+    detect = HandDetector(estimator, template, camera_infos, said.append)
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    detection = detect(image_message(picture, Header()), Parameters(**settings))
+    assert (estimator.image != picture).any() == moved
+    assert estimator.intrinsics[0] == focal
+    assert detection.rgb is estimator.image and detection.calibrated and not said

@@ -1,0 +1,78 @@
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.ros.distortion import Undistortion
+
+INTRINSICS = np.array([300.0, 310.0, 159.5, 119.5])
+MATRIX = np.array([[300.0, 0, 159.5], [0, 310, 119.5], [0, 0, 1]])
+POINTS = np.array([[-0.3, -0.2, 1.0], [0.25, 0.2, 1.0], [0.0, 0.3, 1.0]])
+
+
+def info(model, d):
+    return SimpleNamespace(distortion_model=model, d=d)
+
+
+def dots(pixels):
+    image = np.zeros((240, 320, 3), np.uint8)
+    for pixel in pixels:
+        cv2.circle(image, np.rint(pixel).astype(int).tolist(), 3, (255, 255, 255), -1)
+    return image
+
+
+def middles(image):
+    count, _, _, centres = cv2.connectedComponentsWithStats((image[..., 0] > 127).astype(np.uint8))
+    return centres[1:count]
+
+
+@pytest.mark.parametrize(
+    "model, d",
+    [
+        ("plumb_bob", [-0.3, 0.1, 0.001, -0.002, 0.0]),
+        ("rational_polynomial", [0.6, -0.1, 0.0, 0.0, 0.05, 0.1, 0.02, 0.01]),
+        ("equidistant", [-0.05, 0.01, 0.0, 0.0]),
+    ],
+)
+def test_points_come_back_to_where_a_pinhole_sees_them(model, d):
+    if model == "equidistant":
+        seen, _ = cv2.fisheye.projectPoints(
+            POINTS[None], np.zeros(3), np.zeros(3), MATRIX, np.array(d)
+        )
+    else:
+        seen, _ = cv2.projectPoints(POINTS, np.zeros(3), np.zeros(3), MATRIX, np.array(d))
+    straight = POINTS[:, :2] * INTRINSICS[:2] + INTRINSICS[2:]
+    assert np.abs(seen.reshape(-1, 2) - straight).max() > 3
+    found = middles(Undistortion()(dots(seen.reshape(-1, 2)), INTRINSICS, info(model, d)))
+    assert len(found) == 3
+    for point in straight:
+        assert np.linalg.norm(found - point, axis=1).min() < 1.0
+
+
+@pytest.mark.parametrize("d", [[], [0.0] * 5])
+def test_an_image_without_distortion_is_not_touched(d):
+    image = dots([(20, 20)])
+    assert Undistortion()(image, INTRINSICS, info("plumb_bob", d)) is image
+
+
+def test_a_new_calibration_makes_new_tables():
+    undistort, image = Undistortion(), dots([(40, 40)])
+    first = undistort(image, INTRINSICS, info("plumb_bob", [-0.3, 0, 0, 0, 0]))
+    again = undistort(image, INTRINSICS, info("plumb_bob", [-0.3, 0, 0, 0, 0]))
+    other = undistort(image, INTRINSICS, info("plumb_bob", [0.3, 0, 0, 0, 0]))
+    assert (first == again).all() and (first != other).any()
+
+
+@pytest.mark.parametrize(
+    "model, d, complaint",
+    [
+        ("kannala", [0.1] * 4, "not known"),
+        ("plumb_bob", [0.1] * 3, "has 3 distortion coefficients"),
+        ("equidistant", [0.1, np.nan, 0, 0], "finite"),
+    ],
+)
+def test_a_calibration_that_cannot_be_used_is_a_sentence(model, d, complaint):
+    with pytest.raises(HandmeshError, match=complaint):
+        Undistortion()(dots([(9, 9)]), INTRINSICS, info(model, d))

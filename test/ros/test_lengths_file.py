@@ -1,0 +1,57 @@
+import pytest
+
+pytest.importorskip("yaml", reason="needs PyYAML, which every ROS 2 has")
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.conventions import LEFT, RIGHT
+from handmesh_ros.ros.lengths_file import default_path, read_lengths, store_length
+
+
+def test_lengths_are_kept_side_by_side(tmp_path):
+    path = tmp_path / "new" / "lengths.yaml"
+    assert read_lengths(path) == {}
+    store_length(path, RIGHT, 0.19)
+    store_length(path, LEFT, 0.185)
+    store_length(path, RIGHT, 0.191)
+    assert read_lengths(path) == {"left": 0.185, "right": 0.191}
+    assert [file.name for file in path.parent.iterdir()] == ["lengths.yaml"]
+
+
+def test_the_default_path_follows_ros_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("ROS_HOME", str(tmp_path))
+    assert tmp_path in default_path().parents
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("left: [", "cannot be read .* delete the file"),
+        ("- 3", "does not hold hand lengths"),
+        ("foot: 0.2", "does not hold hand lengths"),
+        ("left: long", "left hand .* is 'long': give 0.08 to 0.3 m"),
+        ("left: 19.0", "is 19.0: give"),
+        ("left: .nan", "give"),
+        ("left: true", "give"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence_and_can_be_replaced(tmp_path, text, sentence):
+    path = tmp_path / "lengths.yaml"
+    path.write_text(text)
+    with pytest.raises(HandmeshError, match=sentence):
+        read_lengths(path)
+    store_length(path, LEFT, 0.18)
+    assert read_lengths(path) == {"left": 0.18}
+
+
+def test_an_empty_file_holds_nothing(tmp_path):
+    path = tmp_path / "lengths.yaml"
+    path.write_text("")
+    assert read_lengths(path) == {}
+
+
+def test_what_cannot_be_stored_is_one_sentence(tmp_path):
+    with pytest.raises(HandmeshError, match="is 19.0: give"):
+        store_length(tmp_path / "lengths.yaml", LEFT, 19.0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HandmeshError, match="cannot be stored .* set calibration_file"):
+        store_length(tmp_path / "file" / "lengths.yaml", LEFT, 0.19)
