@@ -185,9 +185,8 @@ def lag_ms(
         noise: of the detections.
         seed: of the noise.
     """
-    reach = np.zeros(3)
-    reach[axis] = 0.2
-    path = swing((0.0, 0.0, 0.6), tuple(reach), 2 * np.pi * 0.2 / speed_m_s)
+    reach = (0.0, 0.0, 0.2) if axis == 2 else (0.2, 0.0, 0.0)
+    path = swing((0.0, 0.0, 0.6), reach, 2 * np.pi * 0.2 / speed_m_s)
     wrists, stamps = _wrists(path, filters, noise, seed, 10.0)
     found, stamps = wrists[stamps > 1.0, axis], stamps[stamps > 1.0]
     late = np.arange(-0.05, 0.15, 1e-3)

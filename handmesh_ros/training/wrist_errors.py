@@ -47,8 +47,10 @@ relative to the distance, (n, 3) rotation vectors, (n, 6) whitened by the claime
 def matched(estimator: Estimator, sample: Sample, truth: TrueHands) -> tuple[Hands, np.ndarray]:
     """Return the hands of a sample that were found and have 3D labels, and the index of each."""
     found = estimator(sample.image, sample.intrinsics)
-    boxes = (clip_boxes(box, truth.width, truth.height) for box in (found.box, truth.box))
-    index = match(found.score, *boxes, 0.5)
+    found_box, true_box = (
+        clip_boxes(box, truth.width, truth.height) for box in (found.box, truth.box)
+    )
+    index = match(found.score, found_box, true_box, 0.5)
     known = np.flatnonzero(index >= 0)
     known = known[truth.has_3d[index[known]]]
     return found[known], index[known]
@@ -188,7 +190,7 @@ def _taken(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     coded = cv2.imencode(
         ".jpg", np.clip(noisy, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     )[1]
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
 
 
 def _spread(takes: list[Hands], focal_px: float) -> tuple[float, float, float, float]:
