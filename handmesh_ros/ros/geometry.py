@@ -1,4 +1,8 @@
-"""Wrist covariances as ROS messages want them; pure NumPy."""
+"""Wrist covariances as ROS messages want them; pure NumPy.
+
+The constants belong to the bundled model: `python -m handmesh_ros.training.wrist_errors` prints
+them, so that about 68 % of the errors on synthetic images lie within one standard deviation.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +10,57 @@ import numpy as np
 
 from handmesh_ros.hand.hands import ScaleSource
 
-KEYPOINT_SIGMA_PX = 3.0
-"""Standard deviation of a keypoint in the image, across the viewing ray."""
+ACROSS_SIGMA = 0.065
+"""Standard deviation of the wrist across the viewing ray, relative to the diagonal of the hand's
+box: a network errs by a share of a hand, not by pixels."""
 
 RELATIVE_DEPTH_SIGMA = {
-    ScaleSource.ASSUMED: 0.1,
-    ScaleSource.CALIBRATED: 0.04,
-    ScaleSource.DEPTH: 0.015,
+    ScaleSource.ASSUMED: 0.19,
+    ScaleSource.CALIBRATED: 0.215,
+    ScaleSource.DEPTH: 0.046,
 }
-"""Standard deviation of the distance, relative to it. Assumed: the spread of adult hand lengths is
-7 % (Greiner, Hand Anthropometry of U.S. Army Personnel, 1991), the rest is the network's.
-Calibrated: the network's scale in the image alone. Depth: a depth camera's, and the mesh's fit."""
+"""Standard deviation of the distance, relative to it."""
+
+_RELATIVE_DEPTH = np.array([RELATIVE_DEPTH_SIGMA[source] for source in ScaleSource])
 
 UNSEEN_SIGMA_M_S = 0.5
 """Growth of the standard deviation of a position for each second that a hand is unseen."""
 
-ROTATION_SIGMA_RAD = 0.15
+ROTATION_SIGMA_RAD = 0.44
 """Standard deviation of the wrist's orientation about every axis."""
 
 
-def wrist_covariance(
-    position: np.ndarray,
+def wrist_covariances(
+    positions: np.ndarray,
     focal_px: float,
-    source: int = ScaleSource.ASSUMED,
-    age_s: float = 0.0,
+    sizes_px: np.ndarray,
+    sources: np.ndarray,
+    ages_s: np.ndarray,
 ) -> np.ndarray:
-    """Return the covariance of a wrist pose seen from one view.
+    """Return the covariances of wrist poses seen from one view.
 
-    It is a cigar along the viewing ray: across, the keypoint's error in the image; along, the
-    error of the size. A hand that is not seen now may be anywhere around.
+    Each is a cigar along the viewing ray: across, the network's error in the image; along, the
+    error of the distance. A hand that is not seen now may be anywhere around.
 
     Args:
-        position: (3,) wrist in the camera frame, metres.
+        positions: (N, 3) wrists in the camera frame, metres.
         focal_px: focal length, pixels.
-        source: a value of `ScaleSource`, where the size comes from.
-        age_s: since the hand was seen.
+        sizes_px: (N,) diagonals of the hands' boxes, pixels.
+        sources: (N,) values of `ScaleSource`, where the sizes come from.
+        ages_s: (N,) since each hand was seen.
 
     Returns:
-        (6, 6) for x, y, z (metres) and rotations about x, y, z (radians), camera frame.
+        (N, 6, 6) for x, y, z (metres) and rotations about x, y, z (radians), camera frame.
     """
-    distance = float(np.linalg.norm(position))
-    ray = np.asarray(position, float) / distance if distance > 0 else np.array([0.0, 0.0, 1.0])
-    along = (RELATIVE_DEPTH_SIGMA[ScaleSource(source)] * distance) ** 2
-    across = (KEYPOINT_SIGMA_PX / focal_px * distance) ** 2
-    covariance = np.zeros((6, 6))
-    covariance[:3, :3] = across * np.eye(3) + (along - across) * np.outer(ray, ray)
-    covariance[:3, :3] += (UNSEEN_SIGMA_M_S * age_s) ** 2 * np.eye(3)
-    covariance[3:, 3:] = ROTATION_SIGMA_RAD**2 * np.eye(3)
-    return covariance
+    positions = np.asarray(positions, float)
+    distance = np.sqrt(np.einsum("nd,nd->n", positions, positions))
+    ray = positions / np.maximum(distance, 1e-9)[:, None]
+    along = (_RELATIVE_DEPTH[sources] * distance) ** 2
+    across = (ACROSS_SIGMA / focal_px * np.asarray(sizes_px) * distance) ** 2
+    around = across + (UNSEEN_SIGMA_M_S * np.asarray(ages_s)) ** 2
+    covariances = np.zeros((len(positions), 6, 6))
+    covariances[:, :3, :3] = (along - across)[:, None, None] * ray[:, :, None] * ray[:, None]
+    for axis in range(3):
+        covariances[:, axis, axis] += around
+        covariances[:, 3 + axis, 3 + axis] = ROTATION_SIGMA_RAD**2
+    return covariances

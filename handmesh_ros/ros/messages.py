@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import math
 
 import numpy as np
 from geometry_msgs.msg import PoseArray, Vector3
@@ -26,7 +25,7 @@ from handmesh_ros.hand.rotations import matrices, quaternions
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.hand.visibility import is_inside, is_unobstructed
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
-from handmesh_ros.ros.geometry import wrist_covariance
+from handmesh_ros.ros.geometry import wrist_covariances
 from handmesh_ros.temporal.tracker import TrackedHands
 
 SHAPE_COUNT = 10
@@ -59,19 +58,28 @@ def hands_to_message(
     frames, normals = quaternions(wrist_frames), wrist_frames[..., 0]
     pinch, approach = pinch_aperture(hands.joints), approach_direction(hands.joints)
     colors = np.rint(np.clip(hands.colors, 0.0, 1.0) * 255.0).astype(np.uint8)
+    handedness, handedness_score = hands.handedness, hands.handedness_score
+    boxes = pixel_boxes(hands.box, image_size).tolist()
+    covariances = wrist_covariances(
+        hands.joints[:, WRIST],
+        float(intrinsics[0]),
+        np.linalg.norm(hands.box[:, 2:] - hands.box[:, :2], axis=1),
+        hands.scale_source,
+        tracked.age_s,
+    ).reshape(len(hands), 36)
     weights = joint_weights(hands, image_size)
     joint_scores = hands.score[:, None] * weights
     gesture_score = tracked.gesture_score * weights.mean(-1)
     for index in range(len(hands)):
         hand = HandMesh(
             track_id=int(tracked.track_id[index]),
-            handedness=int(hands.handedness[index]),
-            handedness_score=float(hands.handedness_score[index]),
+            handedness=int(handedness[index]),
+            handedness_score=float(handedness_score[index]),
             score=float(hands.score[index]),
             state=int(tracked.state[index]),
             age_s=float(tracked.age_s[index]),
             scale_source=int(hands.scale_source[index]),
-            box=region_of_interest(hands.box[index], image_size),
+            box=_region(*boxes[index]),
             keypoints_2d=_flat(hands.keypoints_2d[index]),
             joints=_flat(hands.joints[index]),
             joint_scores=joint_scores[index],
@@ -90,8 +98,7 @@ def hands_to_message(
         pose.position.x, pose.position.y, pose.position.z = wrist.tolist()
         orientation = pose.orientation
         orientation.x, orientation.y, orientation.z, orientation.w = frames[index].tolist()
-        covariance = wrist_covariance(wrist, float(intrinsics[0]), hand.scale_source, hand.age_s)
-        hand.wrist.covariance = covariance.ravel()
+        hand.wrist.covariance = covariances[index]
         message.hands.append(hand)
     return message
 
@@ -190,20 +197,23 @@ def image_message(rgb: np.ndarray, header: Header) -> Image:
     )
 
 
-def region_of_interest(box: np.ndarray, image_size: tuple[int, int]) -> RegionOfInterest:
-    """Return the part of a box that lies in the image, in whole pixels.
+def pixel_boxes(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Return the parts of boxes that lie in the image, in whole pixels.
 
     Args:
-        box: (4,) x0, y0, x1, y1, pixels.
+        boxes: (N, 4) x0, y0, x1, y1, pixels.
         image_size: (height, width), pixels.
+
+    Returns:
+        (N, 4) int x, y, width, height.
     """
-    height, width = image_size
-    low_x, high_x = np.clip(box[[0, 2]], 0, width)
-    low_y, high_y = np.clip(box[[1, 3]], 0, height)
-    x, y = math.floor(low_x), math.floor(low_y)
-    return RegionOfInterest(
-        x_offset=x, y_offset=y, width=math.ceil(high_x) - x, height=math.ceil(high_y) - y
-    )
+    inside = np.clip(boxes.reshape(-1, 2, 2), 0, image_size[::-1])
+    low, high = np.floor(inside[:, 0]), np.ceil(inside[:, 1])
+    return np.concatenate([low, high - low], axis=1).astype(int)
+
+
+def _region(x: int, y: int, width: int, height: int) -> RegionOfInterest:
+    return RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
 
 
 def _corners(box: RegionOfInterest) -> tuple[int, int, int, int]:

@@ -60,6 +60,12 @@ def _beta(group: str, unit: str) -> Any:
     return _parameter(default, description, unit=unit, range=(0.0, 1000.0))
 
 
+def _rest(group: str, what: str, unit: str) -> Any:
+    description = f"{what} does not follow deviations much below this; larger stands stiller"
+    default = getattr(Filters(), group).rest
+    return _parameter(default, description, unit=unit, range=(0.0, 1.0))
+
+
 @dataclass(frozen=True)
 class Parameters:
     """A snapshot of all parameters; what they mean stands beside each."""
@@ -152,8 +158,10 @@ class Parameters:
     smooth: bool = _parameter(True, "smooth the hands that are followed (One Euro filters)")
     position_cutoff_hz: float = _cutoff("position", "the position across the viewing ray")
     position_beta: float = _beta("position", "Hz per m/s")
+    position_rest: float = _rest("position", "the position across the viewing ray", "rad")
     depth_cutoff_hz: float = _cutoff("depth", "the distance")
     depth_beta: float = _beta("depth", "Hz per m/s")
+    depth_rest: float = _rest("depth", "the distance", "of the distance")
     rotation_cutoff_hz: float = _cutoff("rotation", "the wrist's orientation")
     rotation_beta: float = _beta("rotation", "Hz per rad/s")
     fingers_cutoff_hz: float = _cutoff("fingers", "the fingers' pose")

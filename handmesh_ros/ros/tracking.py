@@ -81,8 +81,10 @@ def filters_of(parameters: Parameters) -> Filters:
     if not parameters.smooth:
         return Filters.off()
     return Filters(
-        position=Smoothing(parameters.position_cutoff_hz, parameters.position_beta),
-        depth=Smoothing(parameters.depth_cutoff_hz, parameters.depth_beta),
+        position=Smoothing(
+            parameters.position_cutoff_hz, parameters.position_beta, parameters.position_rest
+        ),
+        depth=Smoothing(parameters.depth_cutoff_hz, parameters.depth_beta, parameters.depth_rest),
         rotation=Smoothing(parameters.rotation_cutoff_hz, parameters.rotation_beta),
         fingers=Smoothing(parameters.fingers_cutoff_hz, parameters.fingers_beta),
         image=Smoothing(parameters.image_cutoff_hz, parameters.image_beta),

@@ -31,10 +31,12 @@ class Smoothing:
     Attributes:
         cutoff_hz: at rest; lower stands stiller, infinity does not smooth.
         beta: by how many Hz the cut-off rises per unit of speed; higher lags less.
+        rest: of a `SteadyOneEuro`: deviations much below it do not move the value.
     """
 
     cutoff_hz: float
     beta: float
+    rest: float = 0.0
 
 
 OFF = Smoothing(float("inf"), 0.0)
@@ -119,16 +121,26 @@ class OneEuro:
         rate = self.rate[rows]
         rate = rate + rate_gain * (last_change / step[..., None] - rate)
         self.rate[rows] = rate
+        gain = low_pass_gain(self.cutoff_hz(rate, smoothing, unit), step)
+        self._values[0, rows] = self.moved(old[0], gain[..., None] * change)
+        self._values[1, rows] = measured
+        return gain
+
+    def cutoff_hz(
+        self, rate: np.ndarray, smoothing: tuple[Smoothing, ...], unit: np.ndarray | float
+    ) -> np.ndarray:
+        """Return the (n, P) cut-offs at these rates; the arguments are those of `update`."""
         speed = np.sqrt(np.einsum("npd,npd->np", rate, rate)) * unit
         for group, pooled in zip(self._groups, self._pooled, strict=True):
             if pooled:
                 speed[:, group] = speed[:, group].max(1, keepdims=True)
-        cutoff_hz = np.repeat([one.cutoff_hz for one in smoothing], self._counts)
-        beta = np.repeat([one.beta for one in smoothing], self._counts)
-        gain = low_pass_gain(cutoff_hz + beta * speed, step)
-        self._values[0, rows] = self.moved(old[0], gain[..., None] * change)
-        self._values[1, rows] = measured
-        return gain
+        return self.per_point([one.cutoff_hz for one in smoothing]) + speed * self.per_point(
+            [one.beta for one in smoothing]
+        )
+
+    def per_point(self, values: list[float]) -> np.ndarray:
+        """Return the (P,) values of points from those of their groups."""
+        return np.repeat(values, self._counts)
 
     def ahead(self, horizon_s: np.ndarray) -> np.ndarray:
         """Return (M, P, D) values carried on at their rates for (M,) seconds."""

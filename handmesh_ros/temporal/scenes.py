@@ -7,14 +7,14 @@ thousand images take seconds and every error is the tracker's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from handmesh_ros.hand.conventions import FINGERTIP_KEYPOINTS, KEYPOINT_FROM_MODEL_JOINT, MIRROR
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.rotations import from_rotation_vectors, matrices
-from handmesh_ros.hand.size import hand_length, rescaled
+from handmesh_ros.hand.size import hand_length
 from handmesh_ros.hand.template import HandTemplate
 
 FOCAL_PX, CENTRE_PX, SIZE_PX = 600.0, np.array([319.5, 239.5]), np.array([640, 480])
@@ -49,6 +49,23 @@ class Noise:
     wrong_side: float = 0.05
     false_hands: float = 0.01
 
+    def times(self, factor: float) -> Noise:
+        """Return the noise with all standard deviations multiplied."""
+        return replace(
+            self,
+            position_px=factor * self.position_px,
+            depth=factor * self.depth,
+            size=factor * self.size,
+            rotation_rad=factor * self.rotation_rad,
+        )
+
+
+NO_NOISE = Noise(*[0.0] * 7)
+
+STILL_NOISE = Noise(0.7, 0.012, 0.003, 0.025, 0.0, 0.0, 0.0)
+"""How the bundled network's hands move when nothing does: medians that
+`python -m handmesh_ros.training.wrist_errors --still` found for mobile-0.2.0."""
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -67,6 +84,17 @@ class Actor:
     hidden: Callable[[float], bool] = lambda _: False
     phase: float = 0.0
     size: float = 1.0
+
+    def varied(self, random: np.random.Generator) -> Actor:
+        """Return the same part played otherwise: other start, pace, place, gestures and size."""
+        start_s, pace = random.uniform(0.0, 10.0), random.uniform(0.9, 1.1)
+        shift = random.uniform(-0.02, 0.02, 3)
+        return replace(
+            self,
+            path=lambda time_s: self.path(pace * time_s + start_s) + shift,
+            phase=self.phase + random.normal(0.0, 0.5),
+            size=self.size * random.uniform(0.95, 1.05),
+        )
 
 
 @dataclass(frozen=True)
@@ -114,7 +142,7 @@ class Stage:
         for number in range(round(duration_s * RATE_HZ)):
             time_s = number / RATE_HZ
             truth = stack([self._hand(actor, time_s) for actor in actors])
-            inside = _is_inside(truth)
+            inside = is_inside(truth)
             for index in np.flatnonzero(inside):
                 if time_s - away_since[index] > NEW_IDENTITY_S:
                     identity[index], next_identity = next_identity, next_identity + 1
@@ -168,6 +196,7 @@ class Stage:
         shift = random.normal(0.0, noise.position_px, 2) / FOCAL_PX
         wrist = hand.translation[0].astype(float)
         wrist = wrist[2] * np.array([*(wrist[:2] / wrist[2] + shift), 1.0])
+        wrist *= np.exp(random.normal(0.0, noise.depth))
         size = (
             hand_length(hand.joints)[0]
             / self._mean_length
@@ -178,8 +207,6 @@ class Stage:
         seen = seen.replace(
             right_probability=np.array([sure if taken_right else 1.0 - sure], np.float32)
         )
-        far = np.exp(random.normal(0.0, noise.depth, 1))
-        seen = rescaled(seen, far, seen.scale_source)
         return seen.replace(score=random.uniform(0.7, 0.95, 1).astype(np.float32))
 
 
@@ -262,8 +289,8 @@ def stack(hands: list[Hands]) -> Hands:
     return Hands(**{name: np.concatenate([getattr(one, name) for one in hands]) for name in names})
 
 
-def _is_inside(hands: Hands) -> np.ndarray:
-    """Return (N,) whether the middle of each hand lies in the image."""
+def is_inside(hands: Hands) -> np.ndarray:
+    """Return (N,) whether the middle of each hand lies in the image of these scenes."""
     middle = hands.keypoints_2d.mean(1)
     return ((middle >= 0) & (middle < SIZE_PX)).all(1)
 

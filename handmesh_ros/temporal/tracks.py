@@ -10,6 +10,7 @@ from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.rotations import matrices
 from handmesh_ros.temporal.measurement import Measurement
 from handmesh_ros.temporal.one_euro import OFF, OneEuro, RotationOneEuro, Smoothing
+from handmesh_ros.temporal.steady import SteadyOneEuro
 
 COAST_S = 0.15
 """Time constant of the velocity of a hand that is carried on unseen: no hand flies away."""
@@ -30,15 +31,16 @@ class Filters:
     """Smoothing of each group of numbers.
 
     Attributes:
-        position: across the viewing ray; speed in metres per second.
-        depth: along the viewing ray; speed in metres per second.
+        position: across the viewing ray; speed in metres per second, rest as the tangent of an
+            angle seen from the camera.
+        depth: along the viewing ray; speed in metres per second, rest relative to the distance.
         rotation: of the wrist; speed in radians per second.
         fingers: all joints of a hand with one gain; speed in radians per second of the fastest.
         image: 2D keypoints and box; speed in box diagonals per second.
     """
 
-    position: Smoothing = Smoothing(1.0, 25.0)
-    depth: Smoothing = Smoothing(0.6, 5.0)
+    position: Smoothing = Smoothing(2.0, 25.0, 0.0033)
+    depth: Smoothing = Smoothing(0.7, 10.0, 0.025)
     rotation: Smoothing = Smoothing(1.0, 1.5)
     fingers: Smoothing = Smoothing(1.0, 0.8)
     image: Smoothing = Smoothing(1.0, 10.0)
@@ -81,7 +83,7 @@ class Tracks:
         self._shape = np.zeros((0, shape_count))
         self._local_vertices = np.zeros((0, vertex_count, 3), np.float32)
         self._colors = np.zeros((0, vertex_count, 3), np.float32)
-        self.points = OneEuro((1, 1, 23), 2, pooled=(False, False, False))
+        self.points = SteadyOneEuro((1, 1, 23), 2, pooled=(False, False, False))
         self.turns = RotationOneEuro((1, 15), pooled=(False, True))
 
     def __len__(self) -> int:

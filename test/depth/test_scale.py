@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 
+from handmesh_ros.depth.drawn import drawn_depth, spoiled
 from handmesh_ros.depth.scale import measure_scale, visible_vertices, with_depth
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.hand.conventions import RIGHT
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.size import rescaled
-from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.temporal.benchmark import swing
-from handmesh_ros.temporal.scenes import CENTRE_PX, FOCAL_PX, Actor, Noise, Stage
+from handmesh_ros.temporal.scenes import CENTRE_PX, FOCAL_PX, NO_NOISE, Actor, Stage
 
 INTRINSICS = np.array([FOCAL_PX, FOCAL_PX, *CENTRE_PX])
 SIZE = (480, 640)
@@ -21,31 +20,13 @@ def hands() -> Hands:
         Actor(True, swing((0.12, 0.05, 0.55), (0.0, 0.0, 0.0), 1.0)),
         Actor(False, swing((-0.12, 0.05, 0.7), (0.0, 0.0, 0.0), 1.0), phase=1.0),
     ]
-    return next(iter(Stage(Noise(*[0.0] * 7), with_mesh=True).play(actors, 0.03))).truth
+    return next(iter(Stage(NO_NOISE, with_mesh=True).play(actors, 0.03))).truth
 
 
 @pytest.fixture(scope="module")
 def clean_depth(hands) -> np.ndarray:
-    """(H, W) metres of these hands before a wall at 2 m: triangles, drawn far to near."""
-    import cv2
-
-    depth = np.full(SIZE, 2.0, np.float32)
-    faces = HandTemplate.bundled().faces_for(RIGHT, closed=True)
-    corners = np.concatenate([vertices[faces] for vertices in hands.vertices])
-    pixels = np.rint(corners[..., :2] / corners[..., 2:] * FOCAL_PX + CENTRE_PX).astype(np.int32)
-    for index in np.argsort(-corners[..., 2].mean(1)):
-        cv2.fillConvexPoly(depth, pixels[index], float(corners[index, :, 2].mean()))
-    return depth
-
-
-def spoiled(depth: np.ndarray, seed: int = 0) -> np.ndarray:
-    """5 mm noise, 10 % holes, 5 % flying pixels."""
-    random = np.random.default_rng(seed)
-    noisy = depth + random.normal(0.0, 0.005, depth.shape).astype(np.float32)
-    flying = random.random(depth.shape) < 0.05
-    noisy[flying] = random.uniform(0.3, 2.0, int(flying.sum()))
-    noisy[random.random(depth.shape) < 0.1] = 0.0
-    return noisy
+    """(H, W) metres of these hands before a wall."""
+    return drawn_depth(hands.vertices, INTRINSICS, SIZE)
 
 
 def test_visible_vertices_are_those_in_front(hands):
