@@ -130,7 +130,7 @@ class HandNetwork(nn.Module):
             "cell_side", torch.arange(2).repeat_interleave(len(index)).float(), persistent=False
         )
 
-    def features(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def features(self, image: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
         """Compute the dense part.
 
         Args:
@@ -139,14 +139,15 @@ class HandNetwork(nn.Module):
         Returns:
             centre heatmap logits (B, 2, H / stride, W / stride), left first, and the maps that
             hands are read from: the shared one (B, C, H / stride, W / stride), then the trunk's
-            at strides 16 and 32.
+            at strides 16 and 32, and the picture (B, 3, H / 4, W / 4), RGB in [0, 1].
         """
         x = image.float().permute(0, 3, 1, 2)  # Cast before Transpose: TensorRT's uint8 rule
         trunk = self.backbone((x - self.mean) / self.std)
         shared = self.neck(trunk[self.first_level :])
         coarse = zip(self.context, trunk[2:], strict=True)
         context = [project(features) for project, features in coarse]
-        return self.centre_head(shared), [shared, *context]
+        picture = F.avg_pool2d(x, 4) / 255
+        return self.centre_head(shared), [shared, *context], picture
 
     def boxes_at(
         self, maps: list[Tensor], image: Tensor, centre: Tensor, window: Tensor | None = None
@@ -157,6 +158,7 @@ class HandNetwork(nn.Module):
     def hands_in(
         self,
         maps: list[Tensor],
+        picture: Tensor,
         image: Tensor,
         window: Tensor,
         is_right: Tensor | None = None,
@@ -164,7 +166,7 @@ class HandNetwork(nn.Module):
     ) -> HandParameters:
         """Read N hands in given windows; arguments as in `HandHeads.forward`."""
         stride = self.config.stride
-        return self.heads(self.reader, maps, image, window, stride, is_right, side_logit)
+        return self.heads(self.reader, maps, picture, image, window, stride, is_right, side_logit)
 
     def peaks(self, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Find the K best centres of one image.
@@ -203,7 +205,7 @@ class HandNetwork(nn.Module):
             translation (K, 3) in camera metres; rotations (K, 16, 3, 3), shape (K, 10),
             colors (K, V, 3) in [0, 1].
         """
-        heatmap_logits, maps = self.features(image)
+        heatmap_logits, maps, picture = self.features(image)
         score, right, centre = self.peaks(torch.sigmoid(heatmap_logits))
         first_image = torch.zeros_like(score, dtype=torch.long)
         boxes = self.boxes_at(maps, first_image, centre)
@@ -211,7 +213,8 @@ class HandNetwork(nn.Module):
         score, order = torch.topk(score, self.config.max_hands)
         right, centre, box = right[order], centre[order], boxes.box[order]
         side_logit = torch.logit(right, 1e-4)
-        found = self.hands_in(maps, first_image, box_windows(box), side_logit=side_logit)
+        windows = box_windows(box)
+        found = self.hands_in(maps, picture, first_image, windows, side_logit=side_logit)
         hands = place(found, found.is_right, intrinsics.expand(len(centre), 4), self.hand_model)
         return {
             "score": score,

@@ -66,6 +66,8 @@ class OptimisationConfig:
         weight_decay: of AdamW.
         warmup_steps: of the linear ramp.
         frozen_stages: leading trunk stages that are not trained.
+        only: train only the network's parameters whose names start so, such as "heads.color"; ""
+            trains all.
         pretrained: start the trunk from published weights.
         ema_decay: of the averaged weights that are validated and exported; 0 for none.
         precision: Lightning's: "32-true", "bf16-mixed", "16-mixed".
@@ -79,6 +81,7 @@ class OptimisationConfig:
     weight_decay: float = 1e-2
     warmup_steps: int = 200
     frozen_stages: int = 0
+    only: str = ""
     pretrained: bool = True
     ema_decay: float = 0.998
     precision: str = "32-true"

@@ -133,6 +133,7 @@ def make_trainer_module(config: TrainingConfig, pretrained: bool) -> HandTrainer
         warmup_steps=opt.warmup_steps,
         total_steps=opt.steps,
         frozen_stages=opt.frozen_stages,
+        only=opt.only,
         pretrained=pretrained,
     )
 

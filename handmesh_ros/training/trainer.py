@@ -95,10 +95,13 @@ class HandTrainer(lightning.LightningModule):
         total_steps: optimiser steps of the whole run.
         frozen_stages: the trunk's first stages that keep their weights and statistics
             (0 none, 1 the stem, 2 also stride 4, and so on).
+        only: train only the network's parameters whose names start so; the others keep their
+            batch statistics, too. "" trains all.
         pretrained: start the trunk from published weights.
 
     Raises:
-        HandmeshError: the loss is not a number, or the trunk has no such weights.
+        HandmeshError: the loss is not a number, the trunk has no such weights, or no parameter's
+            name starts with `only`.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class HandTrainer(lightning.LightningModule):
         warmup_steps: int = 200,
         total_steps: int = 10_000,
         frozen_stages: int = 0,
+        only: str = "",
         pretrained: bool = True,
     ):
         super().__init__()
@@ -124,11 +128,22 @@ class HandTrainer(lightning.LightningModule):
         self.weight_decay, self.warmup_steps = weight_decay, warmup_steps
         self.total_steps = total_steps
         self.frozen = self.network.backbone.stage_modules()[:frozen_stages]
+        if only:
+            self.frozen = [self.network]
         for module in self.frozen:
             module.requires_grad_(False)
+        chosen = [p for name, p in self.network.named_parameters() if name.startswith(only)]
+        if not chosen:
+            raise HandmeshError(
+                f"No parameter of the network starts with {only!r}: optimisation.only is a name "
+                "such as heads.color."
+            )
+        for parameter in chosen if only else ():
+            parameter.requires_grad_(True)
+        self.train()  # Lightning keeps the modes that it finds
 
     def train(self, mode: bool = True) -> HandTrainer:
-        """Switch to training; frozen stages keep their batch statistics."""
+        """Switch to training; what is frozen keeps its batch statistics."""
         super().train(mode)
         for module in self.frozen:
             module.eval()
@@ -147,7 +162,7 @@ class HandTrainer(lightning.LightningModule):
             the unweighted losses by name.
         """
         network, stride = self.network, self.network.config.stride
-        heatmap_logits, maps = network.features(batch["image"])
+        heatmap_logits, maps, picture = network.features(batch["image"])
         keypoint_logits = network.keypoint_head(maps[0]).float()
         heatmap_logits, maps = heatmap_logits.float(), [features.float() for features in maps]
         height, width = heatmap_logits.shape[2:]
@@ -183,7 +198,7 @@ class HandTrainer(lightning.LightningModule):
             window = jittered_windows(truth["box"], 0.05, 0.1, draws)
         else:
             window = box_windows(boxes.box.detach())
-        found = network.hands_in(maps, image, window, is_right)
+        found = network.hands_in(maps, picture, image, window, is_right)
         hands = place(found, is_right, truth["hand_intrinsics"], network.hand_model)
         with torch.no_grad():
             rotations = truth["rotations"].float()

@@ -11,6 +11,7 @@ from handmesh_ros.network.model import HandNetwork
 from handmesh_ros.network.placement import project, ray_rotation
 
 SIZE = 128
+PICTURE = torch.full((1, 3, 32, 32), 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +103,10 @@ def test_the_side_is_decided_by_heatmaps_and_heads_together(network):
     with torch.inference_mode():
         for logit in (-50.0, 50.0):
             found = network.hands_in(
-                maps, torch.tensor([0]), window, side_logit=torch.tensor([logit])
+                maps, PICTURE, torch.tensor([0]), window, side_logit=torch.tensor([logit])
             )
             assert found.is_right.item() == float(logit > 0)
-            given = network.hands_in(maps, torch.tensor([0]), window, found.is_right)
+            given = network.hands_in(maps, PICTURE, torch.tensor([0]), window, found.is_right)
             torch.testing.assert_close(found.rotations, given.rotations)
             torch.testing.assert_close(found.side_logit, (given.side_logit + logit) / 2)
 
@@ -116,16 +117,19 @@ def test_a_hand_reads_its_own_image_only(network):
     window = torch.tensor([[40.0, 50.0, 60.0], [90.0, 20.0, 30.0], [40.0, 50.0, 60.0]])
     side = torch.tensor([1.0, 0.0, 1.0])
 
-    def read(maps, image, window, side):
+    picture = torch.rand(3, 3, 32, 32)
+
+    def read(maps, picture, image, window, side):
         boxes = network.boxes_at(maps, image, window[:, :2])
-        return [*boxes, *network.hands_in(maps, image, window, side)]
+        return [*boxes, *network.hands_in(maps, picture, image, window, side)]
 
     with torch.inference_mode():
-        together = read(maps, torch.tensor([2, 0, 1]), window, side)
+        together = read(maps, picture, torch.tensor([2, 0, 1]), window, side)
         for hand, image in enumerate([2, 0, 1]):
             one_image = [features[image : image + 1] for features in maps]
             here = slice(hand, hand + 1)
-            alone = read(one_image, torch.tensor([0]), window[here], side[here])
+            own = picture[image : image + 1]
+            alone = read(one_image, own, torch.tensor([0]), window[here], side[here])
             for one, many in zip(alone, together, strict=True):
                 torch.testing.assert_close(one[0], many[hand], atol=1e-3, rtol=1e-4)
 
@@ -151,7 +155,7 @@ def test_every_hand_head_learns_from_its_output(network):
     maps, first = random_maps(network, 1), torch.tensor([0])
     window = torch.tensor([[40.0, 50.0, 60.0]])
     boxes = network.boxes_at(maps, first, window[:, :2])
-    found = network.hands_in(maps, first, window, torch.tensor([1.0]))
+    found = network.hands_in(maps, PICTURE, first, window, torch.tensor([1.0]))
     sum((values * torch.randn_like(values)).sum() for values in [*boxes, *found]).backward()
     for part in (network.reader, network.box_head, network.heads):
         for name, parameter in part.named_parameters():

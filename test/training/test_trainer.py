@@ -96,6 +96,18 @@ def test_frozen_stages_do_not_move():
     assert not trainer.network.backbone.stem[1].training
 
 
+def test_a_part_can_be_trained_alone():
+    config = NetworkConfig(input_size=SIZE, channels=16, hidden=32, color_rank=4)
+    trainer = HandTrainer(config, LossWeights(), only="heads.color", pretrained=False)
+    trained = {name for name, p in trainer.network.named_parameters() if p.requires_grad}
+    assert trained and all(name.startswith("heads.color") for name in trained)
+    assert not any(m.training for m in trainer.network.modules())
+    sum(trainer.compute_losses(random_batch(2, 2, SIZE), jitter=True).values()).backward()
+    assert trainer.network.heads.color_patterns.weight.grad.abs().max() > 0
+    with pytest.raises(HandmeshError, match="No parameter of the network starts with 'heads.hue'"):
+        HandTrainer(config, LossWeights(), only="heads.hue", pretrained=False)
+
+
 def test_a_batch_without_hands_trains():
     trainer = HandTrainer(
         NetworkConfig(input_size=SIZE, channels=16, hidden=32), LossWeights(), pretrained=False
