@@ -39,7 +39,7 @@ soak:  ## the detector at 30 Hz for MINUTES=60: memory, rate, drops
 
 gpu-check:  ## on an NVIDIA GPU: parity, speed and memory of all backends that $(PYTHON) has
 	@PYTHONPATH=. $(PYTHON) scripts/gpu_check.py $(MODEL)
-	@! $(PYTHON) -c "import pytest" 2>/dev/null || PYTHONPATH=. $(PYTHON) -m pytest -m "gpu or tensorrt" test/runtime
+	@! $(PYTHON) -c "import pytest, hypothesis, onnx" 2>/dev/null || PYTHONPATH=. $(PYTHON) -m pytest -m "gpu or tensorrt" test/runtime
 
 clean:  ## remove everything that make made
 	rm -rf .venv .colcon out *.egg-info

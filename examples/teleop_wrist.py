@@ -11,12 +11,14 @@ frame in `base_frame`; by default the camera looks forward (x forward, z up).
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import Bool
@@ -55,9 +57,14 @@ class TeleopNode(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("teleop_wrist", **node_options)
+        anything = ParameterDescriptor(dynamic_typing=True)
         given = {
-            name: self.declare_parameter(name, value).value for name, value in DEFAULTS.items()
+            name: self.declare_parameter(name, value, anything).value
+            for name, value in DEFAULTS.items()
         }
+        scale = given["scale"]
+        if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
+            raise HandmeshError(f"The scale is {scale!r}: give a number above 0.")
         if given["side"] not in SIDES:
             raise HandmeshError(f"The side is {given['side']!r}: give left or right.")
         if given["clutch"] not in (*GESTURES, "topic"):
@@ -66,8 +73,8 @@ class TeleopNode(Node):
             )
         self._clutch = Clutch(
             base_rotation=_rotation(given, "camera_orientation"),
-            scale=given["scale"],
-            position=np.array(given["position"]),
+            scale=float(scale),
+            position=_vector(given, "position", 3),
             rotation=_rotation(given, "orientation"),
         )
         self._gesture, self._base_frame = GESTURES.get(given["clutch"]), given["base_frame"]
@@ -110,11 +117,21 @@ class TeleopNode(Node):
 
 
 def _rotation(given: dict[str, Any], name: str) -> np.ndarray:
-    quaternion = np.array(given[name], float)
+    quaternion = _vector(given, name, 4)
     length = np.linalg.norm(quaternion)
-    if quaternion.shape != (4,) or not length > 0:
+    if not length > 0:
         raise HandmeshError(f"{name} is {given[name]}: give a quaternion x, y, z, w.")
     return matrices(quaternion / length)
+
+
+def _vector(given: dict[str, Any], name: str, count: int) -> np.ndarray:
+    try:
+        vector = np.array(given[name], float)
+    except (TypeError, ValueError):
+        vector = np.zeros(0)
+    if vector.shape != (count,) or not np.isfinite(vector).all():
+        raise HandmeshError(f"{name} is {given[name]!r}: give {count} finite numbers.")
+    return vector
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ COMMANDS = {
     "replay": Command(
         "handmesh_ros.commands.replay",
         "run the node's processing over a recorded bag (needs ROS 2)",
-        "handmesh_ros[replay]",
+        ".[replay]",
     ),
     "engine": Command(
         "handmesh_ros.commands.engine", "build and verify engines for NVIDIA GPUs (TensorRT)"
@@ -45,38 +45,38 @@ COMMANDS = {
     "synthesize": Command(
         "handmesh_ros.training.synthesis.generate",
         "render training images with exact truth",
-        "handmesh_ros[train]",
+        ".[train]",
     ),
     "compose": Command(
         "handmesh_ros.commands.compose",
         "make training images of labelled photographs",
-        "handmesh_ros[train]",
+        ".[train]",
     ),
     "label": Command(
         "handmesh_ros.commands.label",
         "label the hands of a folder of photographs",
-        "handmesh_ros[label]",
+        ".[label]",
     ),
     "convert": Command(
         "handmesh_ros.commands.convert",
         "turn a published data set into training shards",
-        "handmesh_ros[train]",
+        ".[train]",
     ),
-    "train": Command("handmesh_ros.training.stages", "train the network", "handmesh_ros[train]"),
+    "train": Command("handmesh_ros.training.stages", "train the network", ".[train]"),
     "evaluate": Command(
         "handmesh_ros.training.evaluate",
         "measure a model on labelled images",
-        "handmesh_ros[train]",
+        ".[train]",
     ),
     "export": Command(
         "handmesh_ros.training.export",
         "turn a checkpoint into an .onnx with its sidecar",
-        "handmesh_ros[train]",
+        ".[train]",
     ),
     "quantize": Command(
         "handmesh_ros.training.quantize",
         "turn an .onnx into one with int8 convolutions",
-        "handmesh_ros[train]",
+        ".[train]",
     ),
 }
 
@@ -95,9 +95,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("handmesh: interrupted", file=sys.stderr)
         return 130
+    except UnicodeDecodeError as error:
+        print(f"handmesh: A file that should be text is not UTF-8 ({error}).", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # The reader of our output is gone; keep the interpreter from flushing into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"handmesh: Cannot use {place}{error.strerror or error}.", file=sys.stderr)
         return 1
 
 
@@ -133,7 +140,7 @@ def _missing_packages_named(name: str) -> Iterator[None]:
             raise
         raise HandmeshError(
             f"`handmesh {name}` needs the package {package}, which is not installed: "
-            f"pip install '{COMMANDS[name].extra}'."
+            f"pip install '{COMMANDS[name].extra}' in a checkout of handmesh_ros."
         ) from error
 
 

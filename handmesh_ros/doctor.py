@@ -167,14 +167,12 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _optional() -> Iterator[Finding]:
-    yield package(
-        "OpenVINO", "openvino", "faster on some CPUs", "pip install 'handmesh_ros[openvino]'"
-    )
-    train = "pip install 'handmesh_ros[train]'"
+    yield package("OpenVINO", "openvino", "faster on some CPUs", "pip install '.[openvino]'")
+    train = "pip install '.[train]'"
     yield package("torch", "torch", "training, and the torch backend", train)
     yield package("Lightning", "lightning", "training", train)
     yield _renderer(train)
-    yield package("smplx", "smplx", "your own MANO files", "pip install 'handmesh_ros[mano]'")
+    yield package("smplx", "smplx", "your own MANO files", "pip install '.[mano]'")
     yield package("MediaPipe", "mediapipe", "a baseline to compare with", "pip install mediapipe")
 
 

@@ -194,6 +194,9 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=8.0, help="of growth, MiB (%(default)g)")
     parser.add_argument("--model", default="", help=".onnx (the bundled model)")
     options = parser.parse_args()
+    if not 0.1 <= options.minutes < float("inf"):
+        print(f"soak: --minutes is {options.minutes:g}: give at least 0.1.", file=sys.stderr)
+        return 1
     command = [sys.executable, "-m", "handmesh_ros.ros", "--ros-args", "-r", f"__ns:={NAMESPACE}"]
     if options.model:
         command += ["-p", f"model:={options.model}"]

@@ -15,7 +15,7 @@ from handmesh_ros.errors import HandmeshError
 def fake_command(monkeypatch):
     """Install a subcommand `fake` whose run is the given function."""
 
-    def install(run, extra="handmesh_ros[train]"):
+    def install(run, extra=".[train]"):
         module = types.ModuleType("fake_command")
         module.add_arguments = lambda parser: parser.add_argument("--count", type=int)
         module.run = run
@@ -87,6 +87,16 @@ def test_interruption(fake_command, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("use", [lambda p: p.mkdir(), lambda p: (p / "x").write_text("")])
+def test_a_place_that_cannot_be_used_is_one_sentence(fake_command, capsys, tmp_path, use):
+    place = tmp_path / "file"
+    place.write_text("")
+    fake_command(lambda args: use(place))
+    assert main(["fake"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"handmesh: Cannot use {place}") and "Traceback" not in err
+
+
 def test_missing_extra_is_named(fake_command, capsys):
     def run(args):
         import a_package_that_is_not_there.part  # noqa: F401
@@ -95,7 +105,7 @@ def test_missing_extra_is_named(fake_command, capsys):
     assert main(["fake"]) == 1
     assert capsys.readouterr().err == (
         "handmesh: `handmesh fake` needs the package a_package_that_is_not_there, which is not "
-        "installed: pip install 'handmesh_ros[train]'.\n"
+        "installed: pip install '.[train]' in a checkout of handmesh_ros.\n"
     )
 
 

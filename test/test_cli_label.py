@@ -65,7 +65,7 @@ def test_what_is_missing_is_said(photographs, tmp_path, monkeypatch, capsys):
     assert "ships no hand model" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     assert main(["label", str(photographs)]) == 1
-    assert "handmesh_ros[label]" in capsys.readouterr().err
+    assert ".[label]" in capsys.readouterr().err
     assert main(["label", str(tmp_path / "nowhere")]) == 1
     assert "is no folder" in capsys.readouterr().err
 

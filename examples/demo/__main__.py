@@ -38,8 +38,7 @@ def run(source: str, seconds: float | None, model: str, folder: Path) -> int:
     Raises:
         HandmeshError: a part did not start.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _check_folder(folder)
     detector = _start("handmesh_ros.ros", ["-p", f"model:={model}"] if model else [])
     camera = None
     listener = Listener()
@@ -122,11 +121,42 @@ def _report(listener: Listener, folder: Path) -> int:
         print("demo: no hands came through.", file=sys.stderr)
         return 1
     assert listener.topology is not None
+    _clear(folder)
     drawings = write_drawings(recording, listener.topology, folder)
     bag = write_bag(recording, folder, NAMESPACE)
     more = f" and {len(drawings) - 1} more" if len(drawings) > 1 else ""
     print(f"drawn              {drawings[0]}{more}\nrecorded           {bag}")
     return 0
+
+
+def _results(folder: Path) -> list[Path]:
+    """Return what an earlier run left in the folder."""
+    return [*folder.glob("overlay*.png"), *folder.glob("overlay.mp4"), *folder.glob("bag")]
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder for the results that holds anything else.
+
+    Raises:
+        HandmeshError: it does, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        others = set(folder.iterdir()) - set(_results(folder))
+    except OSError as error:
+        raise HandmeshError(f"Cannot write into {folder} ({error.strerror}).") from error
+    if others:
+        raise HandmeshError(
+            f"The folder {folder} holds other files ({min(others).name}): give --out an empty one."
+        )
+
+
+def _clear(folder: Path) -> None:
+    for path in _results(folder):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _check_source(path: Path) -> None:
@@ -156,7 +186,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("out") / "demo")
     options = parser.parse_args()
     source = options.source or str(BUNDLED_CLIP)
-    seconds = options.seconds or _default_seconds(source)
+    seconds = _default_seconds(source) if options.seconds is None else options.seconds
+    if seconds is not None and not seconds > 0:
+        print(f"demo: --seconds is {seconds:g}: give more than 0.", file=sys.stderr)
+        return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:

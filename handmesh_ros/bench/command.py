@@ -209,9 +209,10 @@ def _scenes(args: argparse.Namespace) -> list[Scene]:
         counts = [int(text) for text in args.hands.split(",")]
     except ValueError:
         counts = [0]
-    if min(counts) < 1 or max(counts) > 100:
+    if min(counts) < 1 or max(counts) > 10:
         raise HandmeshError(
-            f"The numbers of hands {args.hands!r} are not possible: write them like 1,2,10."
+            f"The numbers of hands {args.hands!r} are not possible: write them like 1,2,10, at "
+            "most 10."
         )
     scenes = [clip_scene(count, *sizes[0]) for count in counts]
     return scenes + [clip_scene(counts[0], *size) for size in sizes[1:]]

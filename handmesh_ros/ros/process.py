@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
@@ -33,13 +34,21 @@ def main(arguments: list[str] | None = None) -> int:
         help="one detector in each, for several cameras; all share one model",
     )
     options = parser.parse_args(remove_ros_args(["detector", *words])[1:])
+    names = [name.strip("/") for name in options.namespaces or ()]
+    if len(set(names)) < len(names):
+        print("detector: --namespaces has one twice: each needs its own.", file=sys.stderr)
+        return 1
     # Our own handlers let the nodes say good-bye (markers, model) before ROS is gone.
-    rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # a private class of rclpy's; it quotes the argument
+        print(f"detector: ROS cannot use these arguments ({error}).", file=sys.stderr)
+        return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         return _run(options.namespaces or [None])
-    except HandmeshError as problem:
+    except (HandmeshError, NameValidationException) as problem:
         print(f"detector: {problem}", file=sys.stderr)
         return 1
     finally:

@@ -32,8 +32,8 @@ _INSTALL = {
     "tensorrt": "tensorrt cuda-bindings",
     "tensorrt_rtx": "tensorrt-rtx-cu13 cuda-bindings",
     "onnxruntime": "onnxruntime",
-    "openvino": "'handmesh_ros[openvino]'",
-    "torch": "'handmesh_ros[train]'",
+    "openvino": "'.[openvino]'",
+    "torch": "'.[train]'",
 }
 """What pip installs for the module of that name."""
 

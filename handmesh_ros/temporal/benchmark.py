@@ -1,7 +1,7 @@
 """How good the tracker is on scenes with truth: `python -m handmesh_ros.temporal.benchmark`.
 
 IDF1 (Ristani et al., 2016), MOTA (Bernardin and Stiefelhagen, 2008) and HOTA are TrackEval's:
-`pip install 'handmesh_ros[benchmark]'`. All else needs nothing more. A seed gives both
+`pip install '.[benchmark]'`. All else needs nothing more. A seed gives both
 how the scenes are played and the detector's errors; settings are chosen on seeds below
 `FIRST_HELD_OUT_SEED` and reported on those from there on.
 """
@@ -121,7 +121,7 @@ def identity_scores(frames: Iterable[Frame], reports: Iterable[TrackedHands]) ->
     except ImportError as error:
         raise HandmeshError(
             "TrackEval, which computes IDF1 and MOTA, is not installed: "
-            "pip install 'handmesh_ros[benchmark]'."
+            "pip install '.[benchmark]'."
         ) from error
     true_names: dict[int, int] = {}
     names: dict[int, int] = {}

@@ -131,6 +131,8 @@ class TrainingConfig:
             raise HandmeshError(
                 f"Cannot read the training configuration {path}: {error.strerror}."
             ) from error
+        except UnicodeDecodeError as error:
+            raise HandmeshError(f"{path} is not a text file: give a YAML file.") from error
         except yaml.YAMLError as error:
             raise HandmeshError(f"{path} is not valid YAML: {error}.") from error
         for override in overrides:

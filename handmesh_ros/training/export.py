@@ -180,6 +180,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    if not 0 <= args.threshold <= 1:
+        raise HandmeshError(f"--threshold is {args.threshold:g}: give 0 to 1.")
+    if args.output.suffix != ".onnx":
+        raise HandmeshError(f"The output {args.output} must end with .onnx.")
     try:
         metrics = json.loads(args.metrics.read_text(encoding="utf-8")) if args.metrics else {}
     except (OSError, ValueError) as error:

@@ -88,8 +88,24 @@ def test_a_pedal_engages_too(make_node):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("side", "both"), ("clutch", "wave"), ("camera_orientation", [0.0, 0.0, 0.0, 0.0])],
+    [
+        ("side", "both"),
+        ("clutch", "wave"),
+        ("camera_orientation", [0.0, 0.0, 0.0, 0.0]),
+        ("scale", "big"),
+        ("scale", float("nan")),
+        ("scale", -1.0),
+        ("position", [1.0]),
+        ("position", "here"),
+    ],
 )
 def test_an_impossible_parameter_is_one_sentence(make_node, name, value):
     with pytest.raises(HandmeshError, match="give"):
         make_node(**{name: value})
+
+
+def test_a_whole_number_is_a_scale(make_node):
+    node, published = make_node(scale=2)
+    node.on_hands(hands_at(0.0))
+    node.on_hands(hands_at(0.1))
+    np.testing.assert_allclose(np.abs(last_position(published)).max(), 0.2, atol=1e-9)

@@ -60,6 +60,21 @@ def test_an_impossible_parameter_ends_the_process_with_one_line(ros):
 
 
 @pytest.mark.ros
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--ros-args", "--params-file", "nothere.yaml"], "ROS cannot use these arguments"),
+        (["--namespaces", "a", "a"], "has one twice"),
+        (["--namespaces", "b c!"], "b c!"),
+    ],
+)
+def test_impossible_arguments_are_one_sentence(ros, arguments, words):
+    ended = run(*arguments)
+    assert ended.returncode == 1
+    assert words in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.ros
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_interrupts_end_it_cleanly(ros, tiny_model, how):
     process = subprocess.Popen(

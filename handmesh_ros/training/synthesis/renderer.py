@@ -194,7 +194,8 @@ def open_context() -> Any:
         import moderngl
     except ImportError as error:
         raise HandmeshError(
-            "drawing training images needs the package moderngl: pip install handmesh-ros[train]"
+            "Drawing training images needs the package moderngl: pip install '.[train]' in a "
+            "checkout of handmesh_ros."
         ) from error
     try:
         options: dict[str, Any] = {"standalone": True, "require": 330, "backend": "egl"}
