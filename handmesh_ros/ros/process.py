@@ -33,17 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAMESPACE",
         help="one detector in each, for several cameras; all share one model",
     )
-    options = parser.parse_args(remove_ros_args(["detector", *words])[1:])
+    try:
+        ours = remove_ros_args(["detector", *words])[1:]
+    except Exception as error:  # a private class of rclpy's; it quotes the argument
+        print(f"detector: ROS cannot use these arguments ({error}).", file=sys.stderr)
+        return 1
+    options = parser.parse_args(ours)
     names = [name.strip("/") for name in options.namespaces or ()]
     if len(set(names)) < len(names):
         print("detector: --namespaces has one twice: each needs its own.", file=sys.stderr)
         return 1
     # Our own handlers let the nodes say good-bye (markers, model) before ROS is gone.
-    try:
-        rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
-    except Exception as error:  # a private class of rclpy's; it quotes the argument
-        print(f"detector: ROS cannot use these arguments ({error}).", file=sys.stderr)
-        return 1
+    rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
