@@ -92,3 +92,25 @@ def test_a_source_that_is_no_picture_is_refused_before_anything_starts(tiny_mode
     assert ended.returncode == 1
     assert "Cannot decode" in ended.stderr and "Traceback" not in ended.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_other_files_is_not_touched(tiny_model, tmp_path):
+    folder = tmp_path / "precious"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("words")
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((48, 64, 3), 90, np.uint8))
+    ended = run_demo(photo, tiny_model, folder, "--seconds", "1")
+    assert ended.returncode == 1 and "holds other files (thesis.txt)" in ended.stderr
+    assert (folder / "thesis.txt").read_text() == "words"
+
+
+def test_a_run_that_does_not_start_leaves_the_last_results(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "overlay_000.png").write_text("a picture")
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((48, 64, 3), 90, np.uint8))
+    ended = run_demo(photo, tmp_path / "nothere.onnx", folder, "--seconds", "1")
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert (folder / "overlay_000.png").read_text() == "a picture"
