@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 import time
 from pathlib import Path
@@ -59,6 +60,11 @@ def run(args: argparse.Namespace) -> None:
     parameters = parameters.replaced({"use_depth": args.depth is not None})
     if args.fov is not None:
         parameters = parameters.replaced({"assumed_fov_deg": args.fov})
+    if args.namespace and not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", args.namespace):
+        raise HandmeshError(
+            f"The namespace {args.namespace!r} is no ROS name: give letters, digits and "
+            "underscores, with / between."
+        )
     out = args.out or args.bag.with_name(f"{args.bag.stem}_hands")
     progress = _Progress()
     with contextlib.ExitStack() as stack:

@@ -58,6 +58,9 @@ def type_name(kind: type) -> str:
     return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
 
 
+_FILES = (".mcap", ".db3", ".bag")
+
+
 class BagReader(AbstractContextManager["BagReader"]):
     """A bag: a folder with metadata.yaml, or one .mcap or .db3 file.
 
@@ -72,6 +75,12 @@ class BagReader(AbstractContextManager["BagReader"]):
         self._path = path
         if not path.exists():
             raise HandmeshError(f"There is no bag at {path}: give a rosbag2 folder.")
+        is_bag = (path / "metadata.yaml").exists() if path.is_dir() else path.suffix in _FILES
+        if not is_bag:
+            raise HandmeshError(
+                f"{path} is no bag: give a rosbag2 folder (with metadata.yaml), or a .mcap or .db3 "
+                "file."
+            )
         if path.suffix == ".bag":
             raise HandmeshError(f"{path} is a bag of ROS 1: convert it with `rosbags-convert`.")
         with self._damage_named():
