@@ -78,8 +78,8 @@ class BagReader(AbstractContextManager["BagReader"]):
         is_bag = (path / "metadata.yaml").exists() if path.is_dir() else path.suffix in _FILES
         if not is_bag:
             raise HandmeshError(
-                f"{path} is no bag: give a rosbag2 folder (with metadata.yaml), or a .mcap or .db3 "
-                "file."
+                f"{path} is no bag: give a rosbag2 folder (with metadata.yaml), or a file "
+                ".mcap or .db3."
             )
         if path.suffix == ".bag":
             raise HandmeshError(f"{path} is a bag of ROS 1: convert it with `rosbags-convert`.")

@@ -232,11 +232,13 @@ def test_bags_that_are_none(tmp_path, tiny_model, capsys):
     model = ["-p", f"model:={tiny_model}", "--out", str(tmp_path / "out")]
     for name, words in (
         ("nothing", "There is no bag at"),
-        ("text.txt", "cannot be read"),
-        ("empty", "cannot be read"),
+        ("text.txt", "is no bag"),
+        ("empty", "is no bag"),
     ):
         assert main(["replay", str(tmp_path / name), *model]) == 1
         assert words in capsys.readouterr().err
+    assert main(["replay", str(BAG), "--namespace", "bad name!", *model]) == 1
+    assert "no ROS name" in capsys.readouterr().err
     assert main(["replay", str(BAG), "--out", str(tmp_path / "empty"), "-p", model[1]]) == 1
     assert "is there already" in capsys.readouterr().err
 
