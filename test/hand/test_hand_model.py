@@ -185,8 +185,8 @@ def test_gradients_agree_with_finite_differences():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("with_pose_dirs", [False, True])
 def test_the_exported_graph_agrees(tmp_path, with_pose_dirs):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    onnx = pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: run `make test`")
+    onnx = pytest.importorskip("onnx", reason="needs onnx: run `make test`")
     template = HAND
     if with_pose_dirs:
         from dataclasses import replace

@@ -21,7 +21,7 @@ def mano_path(tmp_path):
 
 
 def test_skinning_agrees_with_smplx_within_a_hundredth_of_a_millimetre(mano_path):
-    smplx = pytest.importorskip("smplx")
+    smplx = pytest.importorskip("smplx", reason="needs smplx: run `make test`")
     reference = smplx.create(
         str(mano_path), model_type="mano", use_pca=False, flat_hand_mean=True, batch_size=6
     )

@@ -10,7 +10,7 @@ from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.backend import open_backend, output_shapes
 from handmesh_ros.runtime.estimator import Estimator
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="needs torch: run `make test`")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from handmesh_ros.temporal.scenes import Actor, Noise, Stage, pose, project
 
 
 def test_the_skinning_is_that_of_the_hand_model():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs torch: run `make test`")
     from handmesh_ros.hand.model import HandModel
     from handmesh_ros.hand.rotations import from_rotation_vectors, matrices
 

@@ -154,7 +154,7 @@ def test_a_new_background_leaves_the_hands_as_they_were():
 
 
 def test_the_hand_model_agrees_with_the_moved_labels():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs torch: run `make test`")
     from handmesh_ros.hand.model import HandModel, axis_angle_to_matrix
     from handmesh_ros.hand.template import HandTemplate
 

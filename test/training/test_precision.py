@@ -9,7 +9,7 @@ from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.network.model import HandNetwork
 from handmesh_ros.training.precision import with_float16
 
-onnx = pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx", reason="needs onnx: run `make test`")
 
 
 @pytest.fixture(scope="module")
