@@ -58,6 +58,7 @@ def true_hands(sample: Sample, hand_model: HandModel) -> TrueHands:
         has_3d=has_3d,
         joints=sample.joints,
         vertices=vertices,
+        colors=sample.colors.astype(np.float32) / 255,
         ignored=ignored_hands(sample),
         width=width,
         height=height,

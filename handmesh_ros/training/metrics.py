@@ -142,6 +142,7 @@ class TrueHands:
         has_3d: (M,) bool.
         joints: (M, 21, 3) metres, camera frame.
         vertices: (M, V, 3) metres, camera frame.
+        colors: (M, V, 3) in [0, 1], sRGB albedo; counts where `has_3d` is set.
         ignored: (M,) bool, hands that are neither demanded nor forbidden.
         width: of the image, pixels.
         height: of the image, pixels.
@@ -154,6 +155,7 @@ class TrueHands:
     has_3d: np.ndarray
     joints: np.ndarray
     vertices: np.ndarray
+    colors: np.ndarray
     ignored: np.ndarray
     width: int
     height: int
@@ -192,6 +194,7 @@ class Metrics:
     _covered: list[float] = field(default_factory=list)
     _wrist_distance: list[float] = field(default_factory=list)
     _between_wrists: list[float] = field(default_factory=list)
+    _color: list[float] = field(default_factory=list)
     _f5: list[float] = field(default_factory=list)
     _f15: list[float] = field(default_factory=list)
 
@@ -250,6 +253,8 @@ class Metrics:
         vertices, true_vertices = found.vertices[i], truth.vertices[j]
         error = np.linalg.norm(procrustes(joints, true_joints) - true_joints, axis=1)
         self._joints_aligned.append(error * _MILLIMETRES)
+        tone = found.colors[i].mean(0) - truth.colors[j].mean(0)
+        self._color.append(255 * float(np.abs(tone).mean()))
         aligned = procrustes(vertices, true_vertices)
         error = np.linalg.norm(aligned - true_vertices, axis=1)
         self._vertices_aligned.append(error * _MILLIMETRES)
@@ -313,6 +318,7 @@ class Metrics:
             "mpvpe_mm": _middle(self._vertices_wrist),
             "covered_mpjpe_mm": _middle(self._covered),
             "auc": pck_auc(joint_errors) if joint_errors is not None else None,
+            "color_error": _middle(self._color),
             "f@5": _middle(self._f5),
             "f@15": _middle(self._f15),
             "wrist_median_mm": (

@@ -93,6 +93,7 @@ def truth(boxes, joints=None, ignored=None):
         has_3d=np.full(count, joints is not None),
         joints=np.zeros((count, 21, 3)) if joints is None else joints,
         vertices=np.zeros((count, 778, 3)),
+        colors=np.full((count, 778, 3), 0.5),
         ignored=np.zeros(count, bool) if ignored is None else np.asarray(ignored),
         width=200,
         height=100,
@@ -162,3 +163,10 @@ def test_pck_is_relative_to_the_box():
     metrics.update(found([[0, 0, 10, 10]], [0.9], keypoints=keypoints), truth([[0, 0, 10, 10]]))
     summary = metrics.summary()
     assert summary["pck@0.1"] == pytest.approx(11 / 21) and summary["pck@0.2"] == 1
+
+
+def test_the_colour_error_is_that_of_the_mean_in_parts_of_255():
+    there = truth([[0, 0, 10, 10]], joints=np.random.default_rng(0).normal(0, 0.1, (1, 21, 3)))
+    metrics = Metrics(threshold=0.5)
+    metrics.update(found([[0, 0, 10, 10]], [0.9], joints=there.joints), there)  # black for grey
+    assert metrics.summary()["color_error"] == pytest.approx(127.5)
