@@ -32,6 +32,7 @@ def truth(hands):
         has_3d=np.ones(2, bool),
         joints=hands.joints,
         vertices=hands.vertices,
+        colors=hands.colors,
         ignored=np.zeros(2, bool),
         width=640,
         height=480,
