@@ -94,6 +94,10 @@ class OneEuro:
         self._values[:, rows] = measured
         self.rate[rows] = 0.0
 
+    def shift(self, rows: np.ndarray, step: np.ndarray) -> None:
+        """Move tracks by (n, P, ...) steps, whatever their rates."""
+        self._values[:, rows] = self.moved(self._values[:, rows], step)
+
     def update(
         self,
         rows: np.ndarray,

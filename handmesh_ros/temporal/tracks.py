@@ -8,7 +8,7 @@ import numpy as np
 
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.rotations import matrices
-from handmesh_ros.temporal.measurement import Measurement
+from handmesh_ros.temporal.measurement import NEAREST_M, Measurement
 from handmesh_ros.temporal.one_euro import OFF, OneEuro, RotationOneEuro, Smoothing
 from handmesh_ros.temporal.steady import SteadyOneEuro
 
@@ -64,6 +64,7 @@ class Tracks:
         hits: (M,) in how many images it was seen.
         score: (M,) of the last image that showed it.
         is_right: (M,) the side that is locked.
+        hidden_by: (M,) id of the track that it is not seen behind; 0 for none.
         length: (M,) hand length, metres, mean over the track.
         scale_source: (M,) uint8, values of `ScaleSource`.
         local_joints: (M, 21, 3) keypoints in the wrist's own frame, metres.
@@ -72,7 +73,7 @@ class Tracks:
     """
 
     def __init__(self, vertex_count: int, shape_count: int) -> None:
-        self.id = np.zeros(0, np.int64)
+        self.id, self.hidden_by = np.zeros((2, 0), np.int64)
         self.age_s, self.score, self.length = np.zeros((3, 0))
         self.hits = np.zeros(0, np.int64)
         self.is_right = np.zeros(0, bool)
@@ -103,6 +104,7 @@ class Tracks:
             "length": seen.length,
             "hits": np.ones(len(seen), np.int64),
             "is_right": seen.is_right,
+            "hidden_by": np.zeros(len(seen), np.int64),
             "scale_source": seen.source,
             "local_joints": seen.local_joints,
             "_side_odds": seen.side_odds,
@@ -166,6 +168,28 @@ class Tracks:
         slow = (seen.score / self._weight[rows])[:, None]
         self._blend(self._shape, rows, seen.shape, slow)
         self._blend(self._colors, rows, seen.colors, slow[..., None].astype(np.float32))
+
+    def expected_points(self) -> np.ndarray:
+        """Return the (M, 25, 2) points, as in `Measurement`, carried on for the tracks' ages."""
+        return self.points.ahead(_coast(self.age_s))
+
+    def shift(self, rows: np.ndarray, pixels: np.ndarray) -> None:
+        """Move tracks across the image, at their distance.
+
+        Args:
+            rows: (n,) tracks.
+            pixels: (n, 2) by how much.
+        """
+        turns = matrices(self.turns.value[rows, 0])
+        joints = self.local_joints[rows] @ turns.swapaxes(-1, -2)
+        joints += _translation(self.points.value[rows])[:, None]
+        # Pixels are bearings times the focal length, from some origin.
+        bearings = joints[..., :2] / np.maximum(joints[..., 2:], NEAREST_M)
+        size, size_px = (of.std(1).mean(1) for of in (bearings, self.points.value[rows, 2:23]))
+        step = np.zeros((len(rows), *self.points.value.shape[1:]))
+        step[:, 0] = pixels * (size / np.maximum(size_px, 1.0))[:, None]
+        step[:, 2:] = pixels[:, None]
+        self.points.shift(rows, step)
 
     def translation(self, ahead_s: np.ndarray) -> np.ndarray:
         """Return the (M, 3) wrists, carried on for (M,) seconds, metres, camera frame."""
