@@ -145,7 +145,8 @@ class Parameters:
     )
     lost_after_s: float = _parameter(
         0.7,
-        "a hand that is not seen is predicted for so long; then it is lost and its id ends",
+        "a hand that is not seen is predicted for so long, behind another hand 2.5 times as "
+        "long; then it is lost and its id ends",
         unit="s",
         range=(0.0, 10.0),
     )
