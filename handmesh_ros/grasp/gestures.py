@@ -42,11 +42,12 @@ def finger_bends(joints: np.ndarray) -> np.ndarray:
     Returns:
         (..., 5) degrees, thumb to little finger. Neither size nor position matter.
     """
-    bones = np.diff(np.asarray(joints, np.float64)[..., CHAINS, :], axis=-2)
-    length = np.maximum(np.linalg.norm(bones, axis=-1), 1e-9)
+    chains = np.asarray(joints, np.float64)[..., CHAINS, :]
+    bones = chains[..., 1:, :] - chains[..., :-1, :]
+    length = np.maximum(np.sqrt(np.einsum("...d,...d->...", bones, bones)), 1e-9)
     dots = np.einsum("...bd,...bd->...b", bones[..., :-1, :], bones[..., 1:, :])
     cosines = dots / (length[..., :-1] * length[..., 1:])
-    return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0))).sum(-1)
+    return np.degrees(np.arccos(np.minimum(np.maximum(cosines, -1.0), 1.0)).sum(-1))
 
 
 def clarity(joints: np.ndarray) -> np.ndarray:
@@ -144,4 +145,4 @@ def settled(clarities: np.ndarray, held: np.ndarray) -> np.ndarray:
 
 
 def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
+    return np.minimum(np.maximum((values - low) / (high - low), 0.0), 1.0)

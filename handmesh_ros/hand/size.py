@@ -22,7 +22,8 @@ def hand_length(joints: np.ndarray) -> np.ndarray:
     Returns:
         (...) metres.
     """
-    bones = np.diff(np.asarray(joints)[..., LENGTH_CHAIN, :], axis=-2)
+    chain = np.asarray(joints)[..., LENGTH_CHAIN, :]
+    bones = chain[..., 1:, :] - chain[..., :-1, :]
     return np.sqrt(np.einsum("...bd,...bd->...b", bones, bones)).sum(-1)
 
 

@@ -7,6 +7,7 @@ A low-pass whose cut-off grows with speed: still things stand still, fast ones d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,6 +52,12 @@ def low_pass_gain(cutoff_hz: np.ndarray | float, step_s: np.ndarray) -> np.ndarr
         step_s: (...) time since the previous value.
     """
     return 1.0 / (1.0 + 1.0 / (2.0 * np.pi * cutoff_hz * step_s))
+
+
+@lru_cache(maxsize=64)
+def _per_point(smoothing: tuple[Smoothing, ...], counts: tuple[int, ...]) -> np.ndarray:
+    values = [(one.cutoff_hz, one.beta, one.rest) for one in smoothing]
+    return np.repeat(np.array(values).T, counts, axis=1)
 
 
 class OneEuro:
@@ -100,7 +107,7 @@ class OneEuro:
 
     def update(
         self,
-        rows: np.ndarray,
+        rows: np.ndarray | slice,
         measured: np.ndarray,
         step_s: np.ndarray,
         smoothing: tuple[Smoothing, ...],
@@ -138,13 +145,12 @@ class OneEuro:
         for group, pooled in zip(self._groups, self._pooled, strict=True):
             if pooled:
                 speed[:, group] = speed[:, group].max(1, keepdims=True)
-        return self.per_point([one.cutoff_hz for one in smoothing]) + speed * self.per_point(
-            [one.beta for one in smoothing]
-        )
+        cutoff_hz, beta, _ = self.per_point(smoothing)
+        return cutoff_hz + speed * beta
 
-    def per_point(self, values: list[float]) -> np.ndarray:
-        """Return the (P,) values of points from those of their groups."""
-        return np.repeat(values, self._counts)
+    def per_point(self, smoothing: tuple[Smoothing, ...]) -> np.ndarray:
+        """Return the (3, P) cut-offs, slopes and rests of points from those of their groups."""
+        return _per_point(smoothing, self._counts)
 
     def ahead(self, horizon_s: np.ndarray) -> np.ndarray:
         """Return (M, P, D) values carried on at their rates for (M,) seconds."""

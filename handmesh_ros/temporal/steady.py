@@ -62,7 +62,7 @@ class SteadyOneEuro(OneEuro):
 
     def update(
         self,
-        rows: np.ndarray,
+        rows: np.ndarray | slice,
         measured: np.ndarray,
         step_s: np.ndarray,
         smoothing: tuple[Smoothing, ...],
@@ -81,19 +81,21 @@ class SteadyOneEuro(OneEuro):
         rate = rate + (rate_gain / step)[..., None] * surprise
         self.rate[rows] = rate
 
-        ahead_s = 1.0 / (2.0 * np.pi * self.per_point([one.cutoff_hz for one in smoothing]))
-        rest = np.maximum(self.per_point([one.rest for one in smoothing]), 1e-12)
-        wider = rest * np.clip(self._noise(rows, measured - inner, step) / rest, 1.0, WIDEST_REST)
+        cutoff_hz, _, rest = self.per_point(smoothing)
+        ahead_s, noise = 1.0 / (2.0 * np.pi * cutoff_hz), self._noise(rows, measured - inner, step)
+        wider = np.maximum(np.minimum(noise, WIDEST_REST * rest), np.maximum(rest, 1e-12))
         away = inner - shown
         moved = np.einsum("npd,npd->np", away, away)
         moved += ahead_s**2 * np.einsum("npd,npd->np", rate, rate)
         taken = -np.expm1(-(np.minimum(moved / wider**2, 100.0) ** 2) * REST_HZ * step)
-        taken = np.where(rest > 1e-12, taken, 1.0)
+        taken[:, rest == 0.0] = 1.0
         self._values[0, rows] = shown + taken[..., None] * away
         self._values[1, rows] = inner
         return gain
 
-    def _noise(self, rows: np.ndarray, residual: np.ndarray, step_s: np.ndarray) -> np.ndarray:
+    def _noise(
+        self, rows: np.ndarray | slice, residual: np.ndarray, step_s: np.ndarray
+    ) -> np.ndarray:
         """Return the (n, P) deviations that noise makes, after these (n, P, D) residuals."""
         change = residual - self._residual[rows]
         variance = self._variance[rows]

@@ -191,17 +191,17 @@ class Tracker:
     ) -> TrackedHands:
         state = np.where(lost, State.LOST, np.where(measurement < 0, State.PREDICTED, 0))
         state = state.astype(np.uint8)
-        hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s))
         patience_s = np.maximum(_patience_s(tracks, lost_after_s), 1e-3)
         fading = np.clip(1.0 - tracks.age_s / patience_s, 0.0, 1.0)
         fading = np.where(lost, 0.0, fading)
-        score = (hands.score * fading).astype(np.float32)
+        score = tracks.score * fading
+        hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s), score)
         gesture, clarity = self._gestures.update(
             hands.joints, tracks.id, measurement >= 0, stamp_s
         )
         order = np.lexsort((-score, state))
         return TrackedHands(
-            hands=hands.replace(score=score)[order],
+            hands=hands[order],
             track_id=tracks.id[order].astype(np.uint32),
             state=state[order],
             age_s=tracks.age_s[order].astype(np.float32),
