@@ -16,8 +16,11 @@ hand, and is kept within the second part, for elsewhere it would be seen."""
 BRIEFLY_S = 0.15
 """Hands that were seen so recently still hide others."""
 
+HITS = 10
+"""A hand seen in fewer images may be a false one: it neither hides others nor is waited for."""
 
-def hide(tracks: Tracks, is_seen: np.ndarray, is_known: np.ndarray) -> None:
+
+def hide(tracks: Tracks, is_seen: np.ndarray) -> None:
     """Find the unseen hands that nearer ones hide, and keep them where they can be.
 
     That a hand is not seen tells where it is not: one that another hand hides stays behind that
@@ -27,10 +30,10 @@ def hide(tracks: Tracks, is_seen: np.ndarray, is_known: np.ndarray) -> None:
     Args:
         tracks: M, with their ages.
         is_seen: (M,) the image shows them.
-        is_known: (M,) they were seen often enough to hide others.
     """
     hidden_by, tracks.hidden_by = tracks.hidden_by, np.zeros(len(tracks), np.int64)
-    unseen = np.flatnonzero(~is_seen)
+    is_known = tracks.hits >= HITS
+    unseen = np.flatnonzero(is_known & ~is_seen)
     before = np.flatnonzero(is_known & (tracks.age_s < BRIEFLY_S))
     if not len(unseen) or not len(before):
         return

@@ -142,9 +142,8 @@ class Tracker:
             tracks.update(rows, seen[columns], gap_s[rows], filters or Filters())
         measurement = np.full(len(tracks), -1)
         measurement[rows] = columns
-        is_known = tracks.hits >= HITS_TO_PREDICT
-        hide(tracks, measurement >= 0, is_known)
-        patience_s = is_known * _patience_s(tracks, lost_after_s)
+        hide(tracks, measurement >= 0)
+        patience_s = _patience_s(tracks, lost_after_s)
         lost = (measurement < 0) & ((tracks.age_s > patience_s) | jumped)
 
         is_new = np.ones(len(hands), bool)
@@ -213,4 +212,5 @@ class Tracker:
 
 def _patience_s(tracks: Tracks, lost_after_s: float) -> np.ndarray:
     """Return (M,) for how long each hand is waited for."""
-    return lost_after_s * np.where(tracks.hidden_by > 0, PATIENCE, 1.0)
+    wait_s = np.where(tracks.hidden_by > 0, PATIENCE * lost_after_s, lost_after_s)
+    return np.where(tracks.hits < HITS_TO_PREDICT, 0.0, wait_s)
