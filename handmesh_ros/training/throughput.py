@@ -12,6 +12,7 @@ import torch
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.config import TrainingConfig
+from handmesh_ros.training.datasets.twins import with_twins
 from handmesh_ros.training.losses import total_loss
 from handmesh_ros.training.synthesis.generate import SampleMaker
 from handmesh_ros.training.train import HandData, make_trainer_module
@@ -32,7 +33,8 @@ def throughput(
 
     Returns:
         images a second: generator (one process; None without EGL), loader (with the configured
-        processes), and step (forward, backward and update of one batch again and again).
+        processes; images count twice that come with their twins), and step (forward, backward and
+        update of one batch again and again).
 
     Raises:
         HandmeshError: data are missing or broken.
@@ -44,6 +46,9 @@ def throughput(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = {name: values.to(device) for name, values in batch.items()}
+    if config.data.twins:
+        batch, size = with_twins(batch, torch.Generator().manual_seed(0)), 2 * size
+        loaded *= 2
     module = make_trainer_module(config, pretrained=False).to(device).train()
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], 1e-5)
 
