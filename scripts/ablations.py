@@ -3,11 +3,11 @@
 Same start, steps, seed and validation images; ends with a Markdown table for docs/experiments.md.
 Run again, it goes on where it stopped.
 
-    python scripts/ablations.py out/ablations --photographs PHOTOS     # some 10 min, 2 CPU cores
+    python scripts/ablations.py out/ablations --photographs PHOTOS     # two CPU cores
     python scripts/ablations.py out/ablations --photographs PHOTOS --start "" --images 30000 \\
         --composites 15000 --size 256 --steps 6000 --limit 1000 \\
         --set data.workers=15 data.twins=true optimisation.batch_size=96 \\
-        optimisation.frozen_stages=0 optimisation.precision=bf16-mixed   # some 45 min, one GPU
+        optimisation.frozen_stages=0 optimisation.precision=bf16-mixed   # a GPU
 
 From the shipped weights (the default) it tells what a part is still worth to a trained network:
 differences are small, and what is left out was seen before. `--start ""` begins with the trunk
