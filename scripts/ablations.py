@@ -26,6 +26,7 @@ from typing import Any
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.config import TrainingConfig
+from handmesh_ros.training.datasets.photographs import Split
 from handmesh_ros.training.datasets.prepare import compose, store_photographs
 from handmesh_ros.training.evaluate import evaluate
 from handmesh_ros.training.shards import ShardDataset
@@ -104,15 +105,17 @@ def make_data(args: argparse.Namespace, data: Path) -> None:
     for without in ("", "forearms", "occluders"):
         rendered(synthetic_folder(without), args.images, 1, (without,) if without else ())
     sources, backgrounds = args.photographs, args.backgrounds
-    for name, split in (("photographs", "train"), ("photographs_val", "val")):
+    splits: tuple[tuple[str, int, Split], ...] = (
+        ("", args.composites, "train"),
+        ("_val", args.limit, "val"),
+    )
+    for suffix, count, split in splits:
+        name = f"photographs{suffix}"
         if missing(name):
             print(name, flush=True)
             store_photographs(data / name, sources, split)
             (data / name / "complete").touch()
-    for name, count, split in (
-        ("composites", args.composites, "train"),
-        ("composites_val", args.limit, "val"),
-    ):
+        name = f"composites{suffix}"
         if missing(name):
             print(f"{name}: {count} images", flush=True)
             compose(

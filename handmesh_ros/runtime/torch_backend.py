@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
 from handmesh_ros.training.checkpoint import load_network
 from handmesh_ros.training.precision import with_float16
+
+Network = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 
 CHECKPOINT_SCORE_THRESHOLD = 0.3
 """A checkpoint carries no threshold of its own; exported models bring one from validation."""
@@ -25,8 +27,8 @@ class TorchBackend:
         path: NAME.ckpt, written by `handmesh train`.
         threads: CPU threads of the whole process; None leaves torch's choice.
         cuda_graph: record the network as one CUDA graph, which spares launching each kernel.
-        compiled: have torch.compile fuse operations before they are recorded (takes minutes, and
-            Triton).
+        compiled: have torch.compile fuse operations before `cuda_graph` records them (takes
+            minutes, and Triton).
         precision: "float32", or "float16" as `handmesh export` writes it.
 
     Attributes:
@@ -63,7 +65,8 @@ class TorchBackend:
         if self._device.type == "cuda":
             torch.backends.cudnn.benchmark = True
             torch.cuda.reset_peak_memory_stats()
-        self._network = network.to(self._device, memory_format=torch.channels_last)
+        self._network = network.to(self._device)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.has_graph = cuda_graph
         size = loaded.config.input_size
         recorded = torch.compile(self._network) if compiled else self._network
@@ -117,7 +120,7 @@ class _Recording:
         HandmeshError: it does something that cannot be recorded.
     """
 
-    def __init__(self, network: nn.Module, size: int, device: torch.device) -> None:
+    def __init__(self, network: Network, size: int, device: torch.device) -> None:
         pinned = device.type == "cuda"
         self._image_given = torch.zeros(1, size, size, 3, dtype=torch.uint8, pin_memory=pinned)
         self._image = torch.zeros(1, size, size, 3, dtype=torch.uint8, device=device)
