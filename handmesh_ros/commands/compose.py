@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from handmesh_ros.errors import HandmeshError
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, default=usual.size, metavar="PX", help="side (%(default)s)"
     )
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--cache", type=Path, help="folder that keeps the cut-outs")
 
 
@@ -66,11 +68,12 @@ def run(args: argparse.Namespace) -> None:
         count = store_photographs(args.output, args.sources, args.split)
         print(f"Wrote {count} photographs into {args.output}.")
         return
-    if args.count < 1 or args.first < 0 or args.size < 32 or not 0 <= args.photographs <= 1:
+    if min(args.count, args.workers) < 1 or args.first < 0 or args.size < 32:
         raise HandmeshError(
-            "--count must be at least 1, --first at least 0, --size at least 32 and "
-            "--photographs between 0 and 1."
+            "--count and --workers must be at least 1, --first at least 0 and --size at least 32."
         )
+    if not 0 <= args.photographs <= 1:
+        raise HandmeshError("--photographs is a share: give 0 to 1.")
     if not 1 <= args.hands[0] <= args.hands[1]:
         raise HandmeshError("--hands takes the fewest, at least 1, and then the most hands.")
     compose(
@@ -85,5 +88,6 @@ def run(args: argparse.Namespace) -> None:
         ),
         cache=args.cache,
         first=args.first,
+        workers=args.workers,
     )
     print(f"Wrote {args.count} composites into {args.output}.")
