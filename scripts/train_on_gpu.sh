@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The shipped recipe on one GPU machine, from this repository and folders of pictures: data made
-# there, three stages of training from the shipped weights, export, evaluation.
+# there, training from the shipped weights (mobile_gpu.yaml, then stages 2 and 3), export, evaluation.
 #
 #   scripts/train_on_gpu.sh OUT
 #
