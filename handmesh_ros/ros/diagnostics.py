@@ -49,7 +49,7 @@ class FrameRecord:
     @classmethod
     def of(cls, result: Result, *, finished_s: float) -> FrameRecord:
         """Return the record of an image whose hands have just been published."""
-        latency = result.message.latency
+        latency = result.latency
         return cls(
             finished_s=finished_s,
             hands=len(result.hands),

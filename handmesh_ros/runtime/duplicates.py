@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from handmesh_ros.hand.vectors import lengths
+
 SAME_HAND_IOU = 0.5
 SAME_HAND_DISTANCE = 0.2
 """Mean keypoint distance, as a fraction of the hand's size, below which two finds are one hand."""
@@ -31,11 +33,10 @@ def suppress_duplicates(boxes: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     intersection = np.maximum(overlap, 0.0).prod(axis=-1)
     union = areas[:, None] + areas[None, :] - intersection
     iou = intersection / np.maximum(union, 1e-9)
-    distance = np.linalg.norm(keypoints[:, None] - keypoints[None], axis=-1).mean(axis=-1)
-    size = np.sqrt(np.maximum(areas[:, None], areas[None, :]))
-    same = (iou > SAME_HAND_IOU) & (distance < SAME_HAND_DISTANCE * size)
-    kept: list[int] = []
-    for index in range(len(boxes)):
-        if not same[index, kept].any():
-            kept.append(index)
-    return np.array(kept, dtype=np.intp)
+    is_kept = np.ones(len(boxes), bool)
+    for better, worse in np.argwhere(iou > SAME_HAND_IOU).tolist():
+        if better < worse and is_kept[better]:
+            distance = lengths(keypoints[better] - keypoints[worse]).mean()
+            size = np.sqrt(max(areas[better], areas[worse]))
+            is_kept[worse] &= distance >= SAME_HAND_DISTANCE * size
+    return np.flatnonzero(is_kept)
