@@ -285,8 +285,8 @@ class DetectorNode(LifecycleNode):
         return 1e-9 * self.get_clock().now().nanoseconds
 
     def _age_ms(self, header: Header) -> float:
-        if header.stamp.sec == 0 and header.stamp.nanosec == 0:
-            return float("nan")
+        if header.stamp.sec < 0 or (header.stamp.sec == 0 and header.stamp.nanosec == 0):
+            return float("nan")  # No stamp, or a broken one.
         if not self.get_clock().now().nanoseconds:
             return float("nan")  # Simulated time has not begun.
         age = self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)

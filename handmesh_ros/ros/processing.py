@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from std_msgs.msg import Header
+
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.msg import LatencyBreakdown
 from handmesh_ros.ros.depth import DepthScaling
@@ -13,6 +15,7 @@ from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
 from handmesh_ros.ros.hand_array import HandArray
 from handmesh_ros.ros.messages import hand_array
 from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.stamps import CaptureTimes
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.temporal.tracker import TrackedHands
 
@@ -51,6 +54,7 @@ class HandProcessing:
         self.detector = detector
         self._depth = depth
         self._tracking = tracking
+        self._capture_times = CaptureTimes()
 
     @property
     def model_id(self) -> str:
@@ -75,7 +79,10 @@ class HandProcessing:
         start = time.perf_counter()
         hands = self._depth(detection, parameters)
         image_size = detection.rgb.shape[:2]
-        tracked = self._tracking(hands, detection.header, image_size, parameters, now_s=now_s())
+        now = now_s()
+        stamp = self._capture_times.correct(detection.header.stamp, now)
+        header = Header(stamp=stamp, frame_id=detection.header.frame_id)
+        tracked = self._tracking(hands, header, image_size, parameters, now_s=now)
         array = self._array(tracked, detection, parameters)
         latency = LatencyBreakdown(
             preprocess_ms=detection.preprocess_ms,
