@@ -10,9 +10,9 @@ from handmesh_ros.temporal.tracker import BACKWARD_SLACK_S, FORWARD_JUMP_S
 class CaptureTimes:
     """Replaces single wrong stamps by what the node's clock tells, so that they are no jump.
 
-    A driver may send an image without stamp, or with a broken one, between good ones. A clock
-    that was really set, or a bag that begins again, shows either in the node's clock too (both
-    follow simulated time) or in the next image.
+    A driver may send an image without stamp, or with one far in the future, between good ones. A
+    clock that was really set forward shows in the node's clock too (both follow simulated time)
+    or in the next image. Stamps that go back are believed: bags begin again.
     """
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class CaptureTimes:
         good_s, good_now_s = self._good
         elapsed_s = now_s - good_now_s
         is_set = stamp_s > 0.0 and (
-            _follows(stamp_s, good_s)
-            or abs(stamp_s - good_s - elapsed_s) < FORWARD_JUMP_S
-            or _follows(stamp_s, self._suspect_s)
+            stamp_s - good_s - max(elapsed_s, 0.0) <= FORWARD_JUMP_S
+            or self._suspect_s is not None
+            and -BACKWARD_SLACK_S <= stamp_s - self._suspect_s <= FORWARD_JUMP_S
         )
         if is_set:
             self._good, self._suspect_s = (stamp_s, now_s), None
@@ -44,7 +44,3 @@ class CaptureTimes:
         self._suspect_s = stamp_s
         expected_ns = round(1e9 * (good_s + max(elapsed_s, 0.0)))
         return Time(sec=expected_ns // 10**9, nanosec=expected_ns % 10**9)
-
-
-def _follows(stamp_s: float, before_s: float | None) -> bool:
-    return before_s is not None and -BACKWARD_SLACK_S <= stamp_s - before_s <= FORWARD_JUMP_S

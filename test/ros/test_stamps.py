@@ -32,7 +32,7 @@ def play(stamps_s, clock_s=None):
 GOOD_S = [100.0 + STEP_S * index for index in range(6)]
 
 
-@pytest.mark.parametrize("wrong_s", [[0.0], [0.0, 0.0], [-7.0], [2e9], [3.0, 2e9]])
+@pytest.mark.parametrize("wrong_s", [[0.0], [0.0, 0.0], [-7.0], [2e9], [0.0, 2e9]])
 def test_wrong_stamps_between_good_ones_are_no_jump(wrong_s):
     stamps_s = [*GOOD_S[:2], *wrong_s, *GOOD_S[2 + len(wrong_s) :]]
     corrected, said = play(stamps_s)
@@ -43,15 +43,22 @@ def test_images_without_stamps_keep_none():
     assert play([0.0, 0.0]) == ([0.0, 0.0], [])
 
 
-def test_a_bag_that_begins_again_is_a_jump_one_image_later():
-    corrected, said = play([100.0, 100.04, 50.0, 50.04])
-    assert corrected == pytest.approx([100.0, 100.04, 100.08, 50.04])
+def test_a_bag_that_begins_again_is_a_jump_at_once():
+    stamps_s = [100.0, 100.04, 50.0, 50.04]
+    corrected, said = play(stamps_s)
+    assert corrected == pytest.approx(stamps_s)
     assert len(said) == 1 and "jumped back by 50" in said[0]
 
 
+def test_a_clock_that_is_set_forward_is_a_jump_one_image_later():
+    corrected, said = play([100.0, 100.04, 150.0, 150.04])
+    assert corrected == pytest.approx([100.0, 100.04, 100.08, 150.04])
+    assert len(said) == 1 and "jumped forward by 50" in said[0]
+
+
 def test_a_jump_that_simulated_time_shows_too_is_one_at_once():
-    stamps_s = [100.0, 100.04, 50.0]
-    corrected, said = play(stamps_s, clock_s=[100.01, 100.05, 50.01])
+    stamps_s = [100.0, 100.04, 150.0]
+    corrected, said = play(stamps_s, clock_s=[100.01, 100.05, 150.01])
     assert corrected == pytest.approx(stamps_s) and len(said) == 1
 
 
