@@ -147,7 +147,7 @@ def status_message(
     if numbers["problem"]:
         level, text = WARN, str(numbers["problem"])
     elif not receiving:
-        text = "idle: nobody subscribes to hands, markers or overlay"
+        text = "idle: nobody subscribes to a result"
     elif not numbers["rate [Hz]"]:
         level, text = WARN, "no images come in"
     elif abs(age_ms) > OTHER_CLOCK_MS:

@@ -191,7 +191,7 @@ class Parameters:
         15.0, "the overlay is drawn at most this often", unit="Hz", range=(0.1, 120.0)
     )
     lazy: bool = _parameter(
-        True, "receive images only while someone subscribes to hands, markers or overlay"
+        True, "receive images only while someone subscribes to one of the results"
     )
     latency_budget_ms: float = _parameter(
         100.0,
