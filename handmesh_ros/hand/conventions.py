@@ -59,6 +59,7 @@ SKELETON = tuple(
 )
 """20 bones as (parent, child) keypoint indices."""
 
+_IDENTITY = np.eye(3)
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 """Reflection through the plane x = 0 that maps a right hand onto a left one."""
 
@@ -90,4 +91,4 @@ def operator_frame(joints: np.ndarray, is_right: np.ndarray | bool) -> np.ndarra
     y_axis = y_axis / np.where(y_norm > 0, y_norm, 1.0)
     frame = np.stack([cross(y_axis, z_axis), y_axis, z_axis], axis=-1)
     degenerate = (z_norm[..., 0] < 1e-9) | (y_norm[..., 0] < 1e-9)
-    return np.where(degenerate[..., None, None], np.eye(3), frame)
+    return np.where(degenerate[..., None, None], _IDENTITY, frame)

@@ -32,7 +32,7 @@ from handmesh_ros.temporal.tracker import State, TrackedHands
 
 SHAPE_COUNT = 10
 
-HIDDEN_JOINT_WEIGHT = 0.5
+HIDDEN_JOINT_WEIGHT = np.float32(0.5)
 """Trust in a joint that a hand hides: its place follows from the rest of the hand only."""
 
 
@@ -99,8 +99,8 @@ def joint_weights(hands: Hands, image_size: tuple[int, int]) -> np.ndarray:
         hands: of one image.
         image_size: (height, width), pixels.
     """
-    seen = np.where(is_unobstructed(hands.joints), 1.0, HIDDEN_JOINT_WEIGHT)
-    return (seen * is_inside(hands.keypoints_2d, image_size)).astype(np.float32)
+    seen = np.where(is_unobstructed(hands.joints), np.float32(1.0), HIDDEN_JOINT_WEIGHT)
+    return seen * is_inside(hands.keypoints_2d, image_size)
 
 
 def wrists_message(array: HandArray) -> PoseArray:
