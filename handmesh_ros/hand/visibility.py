@@ -27,8 +27,8 @@ def is_inside(keypoints_2d: np.ndarray, image_size: tuple[int, int]) -> np.ndarr
         image_size: (height, width), pixels.
     """
     height, width = image_size
-    end = np.array([width - 0.5, height - 0.5])
-    return ((keypoints_2d >= -0.5) & (keypoints_2d < end)).all(-1)
+    x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
+    return (x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5)
 
 
 def is_unobstructed(joints: np.ndarray) -> np.ndarray:
