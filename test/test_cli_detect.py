@@ -158,15 +158,32 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(detect, photo, tmp_pat
         (("--intrinsics", "a,b,c,d"), "not four numbers"),
         (("--intrinsics", "nan,500,320,240"), "not usable"),
         (("--fov", "200"), "field of view"),
-        (("--threshold", "1.5"), "between 0 and 1"),
+        (("--fov", "wide"), "field of view 'wide'"),
+        (("--threshold", "1.5"), "'1.5' is not a number from 0 to 1"),
+        (("--backend", "warp"), "'warp'"),
+        (("--texture",), "give --draw"),
+        (("--frob",), "unrecognized arguments: --frob"),
+    ],
+)
+def test_command_lines_that_cannot_work(photo, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        main(["detect", str(photo), *arguments])
+    assert stop.value.code == 2
+    *usage, error = capsys.readouterr().err.splitlines()
+    assert usage[0].startswith("usage: handmesh detect")
+    assert error.startswith("handmesh detect: error: ") and message in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (("--model", "none.onnx"), "no model at none.onnx"),
-        (("--backend", "warp"), "no backend 'warp'"),
         (("--draw", "photo.png/drawings"), "Cannot write"),
         (("--json", "photo.png/found.json"), "Cannot write"),
         (("--json", "."), "Cannot write"),
     ],
 )
-def test_arguments_that_cannot_work(detect, photo, capsys, monkeypatch, arguments, message):
+def test_places_that_cannot_be_used(detect, photo, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(photo.parent)
     detect(photo, *arguments, code=1)
     error = capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
+from handmesh_ros.arguments import checked, number
 from handmesh_ros.commands.frames import Frame, Source, find_sources, read_frames
 from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
 from handmesh_ros.errors import HandmeshError
@@ -38,36 +39,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mesh", action="store_true", help="put the vertices into the JSON")
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument(
-        "--intrinsics", metavar="FX,FY,CX,CY", help="of the camera, in pixels of the upright image"
+        "--intrinsics",
+        type=checked(parse_intrinsics),
+        metavar="FX,FY,CX,CY",
+        help="of the camera, in pixels of the upright image",
     )
     camera.add_argument(
         "--fov",
-        type=float,
+        type=checked(parse_fov),
         default=ASSUMED_FOV_DEG,
         metavar="DEG",
         help="field of view across the longer image side (%(default)g degrees)",
     )
-    parser.add_argument("--threshold", type=float, help="score above which a find is a hand")
+    parser.add_argument(
+        "--threshold",
+        type=number(0, 1),
+        metavar="SCORE",
+        help="score above which a find is a hand (the model's)",
+    )
     parser.add_argument("--model", metavar="FILE", help=".onnx graph or .ckpt checkpoint")
-    parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKEND_NAMES)}")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", *BACKEND_NAMES),
+        default="auto",
+        metavar="NAME",
+        help=f"auto, {', '.join(BACKEND_NAMES)}",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run `handmesh detect`; 1 if some file could not be used, else 0.
 
     Raises:
-        HandmeshError: an argument, the model or a place to write to cannot be used.
+        argparse.ArgumentError: options that do not go together.
+        HandmeshError: the model or a place to write to cannot be used.
     """
     if args.texture and args.draw is None:
-        raise HandmeshError("--texture is for drawings: give --draw DIR, too.")
-    given = None if args.intrinsics is None else parse_intrinsics(args.intrinsics)
-    intrinsics_from_fov(1, 1, args.fov)  # A wrong one is refused before the model is loaded.
+        raise argparse.ArgumentError(None, "--texture is for drawings: give --draw DIR, too")
+    if args.mesh and args.json is None:
+        raise argparse.ArgumentError(None, "--mesh is for the JSON: give --json FILE, too")
     drawings = None if args.draw is None else DrawingWriter(Path(args.draw))
     estimator = Estimator.from_file(args.model, args.backend, score_threshold=args.threshold)
     detection = _Detection(
         estimator=estimator,
         camera=lambda height, width: (
-            intrinsics_from_fov(height, width, args.fov) if given is None else given
+            intrinsics_from_fov(height, width, args.fov)
+            if args.intrinsics is None
+            else args.intrinsics
         ),
         report=sys.stderr if args.json == "-" else sys.stdout,
         drawings=drawings,
@@ -96,6 +114,20 @@ def parse_intrinsics(text: str) -> np.ndarray:
             f"pixels, without spaces."
         ) from error
     return check_intrinsics(numbers)
+
+
+def parse_fov(text: str) -> float:
+    """Parse a field of view, degrees.
+
+    Raises:
+        HandmeshError: not a number between 0 and 180.
+    """
+    try:
+        fov_deg = float(text)
+    except ValueError as error:
+        raise HandmeshError(f"The field of view {text!r} is not a number of degrees.") from error
+    intrinsics_from_fov(1, 1, fov_deg)
+    return fov_deg
 
 
 def _json_writer(args: argparse.Namespace, estimator: Estimator) -> JsonWriter:

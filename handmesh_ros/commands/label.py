@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from handmesh_ros.arguments import count, number
 from handmesh_ros.commands.frames import Source, find_sources, read_photo
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.datasets.hand_labels import (
@@ -27,22 +28,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-score",
-        type=float,
+        type=number(0, 1),
         default=0.8,
         metavar="P",
         help="less certain hands are not labelled (%(default)s)",
     )
-    parser.add_argument("--max-hands", type=int, default=8, help="in a photograph (%(default)s)")
+    parser.add_argument(
+        "--max-hands",
+        type=count(),
+        default=8,
+        metavar="N",
+        help="in a photograph (%(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Run `handmesh label`.
 
     Raises:
-        HandmeshError: an argument is out of its range, or there is no readable photograph.
+        HandmeshError: there is no readable photograph, or the labels cannot be written.
     """
-    if not 0 <= args.min_score <= 1 or args.max_hands < 1:
-        raise HandmeshError("--min-score must be within 0 and 1 and --max-hands at least 1.")
     if not args.folder.is_dir():
         raise HandmeshError(f"{args.folder} is no folder; give one with photographs.")
     sources = [source for source in find_sources(args.folder) if not source.is_video]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from handmesh_ros.errors import HandmeshError
+from handmesh_ros.arguments import count, number
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.backend import BACKEND_NAMES
@@ -136,9 +136,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", type=Path, metavar="FILE", help="write the data set's submission file"
     )
     parser.add_argument("--model", type=Path, help="model file (default: the bundled one)")
-    parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKEND_NAMES)}")
-    parser.add_argument("--threshold", type=float, help="score threshold (default: the model's)")
-    parser.add_argument("--limit", type=int, help="use only the first images of each folder")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", *BACKEND_NAMES),
+        default="auto",
+        metavar="NAME",
+        help=f"auto, {', '.join(BACKEND_NAMES)}",
+    )
+    parser.add_argument(
+        "--threshold", type=number(0, 1), help="score threshold (default: the model's)"
+    )
+    parser.add_argument("--limit", type=count(), help="use only the first images of each folder")
     parser.add_argument(
         "--mediapipe",
         metavar="PYTHON",
@@ -152,13 +160,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    if args.dataset is None and (args.split or args.predictions):
+        raise argparse.ArgumentError(None, "--split and --predictions belong to --dataset")
+    if args.dataset is not None and (args.groups or args.mediapipe):
+        raise argparse.ArgumentError(None, "--groups and --mediapipe are for shards")
+    if args.dataset is not None and len(args.data) != 1:
+        raise argparse.ArgumentError(
+            None, "--dataset takes one folder, the one it was unpacked into"
+        )
     estimator = Estimator.from_file(
         args.model, backend=args.backend, score_threshold=args.threshold
     )
     tables: dict[str, Any] = {}
     if args.dataset is None:
-        if args.split or args.predictions:
-            raise HandmeshError("--split and --predictions belong to --dataset; give that, too.")
         results = {}
         for folder in args.data:
             groups = GroupMetrics(estimator.score_threshold) if args.groups else None
@@ -173,10 +187,6 @@ def run(args: argparse.Namespace) -> int:
             if groups is not None:
                 tables[folder.name] = groups.summary()
     else:
-        if args.groups or args.mediapipe:
-            raise HandmeshError("--groups and --mediapipe are for shards: leave --dataset out.")
-        if len(args.data) != 1:
-            raise HandmeshError("--dataset takes one folder, the one it was unpacked into.")
         figures = evaluate_officially(
             estimator,
             args.dataset,

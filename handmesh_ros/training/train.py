@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.checkpoint import load_checkpoint
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.datasets.augment import Augmenter
@@ -28,8 +30,12 @@ from handmesh_ros.training.datasets.dataset import (
     amplitude_bank,
     collate,
 )
-from handmesh_ros.training.shards import ShardDataset
+from handmesh_ros.training.shards import ShardDataset, shard_files
 from handmesh_ros.training.trainer import HandTrainer, ResumableSampler
+
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+    lambda record: "💡 Tip" not in str(record.msg)  # Lightning's advertisements
+)
 
 
 class HandData(lightning.LightningDataModule):
@@ -136,6 +142,25 @@ def make_trainer_module(config: TrainingConfig, pretrained: bool) -> HandTrainer
         only=opt.only,
         pretrained=pretrained,
     )
+
+
+def check_data(config: TrainingConfig, data_dir: Path) -> None:
+    """Check that everything is there that a run reads, before anything is started.
+
+    Args:
+        config: of the run.
+        data_dir: folder that the configured paths are relative to.
+
+    Raises:
+        HandmeshError: a folder holds no shards or no photographs, or there is nothing to train on.
+    """
+    data = config.data
+    if not data.train:
+        raise HandmeshError(f"{config.name} has no training data: list folders in data.train.")
+    for path in (*(source.path for source in (*data.train, *data.validation)), data.spectra):
+        if path:
+            shard_files(data_dir / path)
+    Backgrounds([data_dir / folder for folder in data.backgrounds])
 
 
 def train(

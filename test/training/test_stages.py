@@ -79,6 +79,17 @@ def test_no_time_left_is_said(data, tmp_path, capsys):
     assert "run the same command again" in capsys.readouterr().out
 
 
+def test_missing_data_are_named_before_anything_starts(data, tmp_path, capsys):
+    stages(tmp_path)
+    output = tmp_path / "run"
+    words = [tmp_path / "first.yaml", tmp_path / "second.yaml", "--output", output]
+    with pytest.raises(HandmeshError, match="no training shards in .*nowhere"):
+        run(parse(*words, "--data", tmp_path / "nowhere"))
+    with pytest.raises(HandmeshError, match="No background image"):
+        run(parse(*words, "--data", data, "--set", "data.backgrounds=[none]"))
+    assert capsys.readouterr().out == "" and not output.exists()
+
+
 def test_two_stages_of_one_name_are_refused(data, tmp_path):
     stages(tmp_path)
     with pytest.raises(HandmeshError, match="folder of its own"):
