@@ -198,6 +198,65 @@ def test_drawing_never_overwrites_its_source(detect, photo):
     assert "overwrite" in result["errors"][0]["message"]
 
 
+def test_drawing_never_overwrites_a_photo_of_the_same_name_that_comes_later(detect, tmp_path):
+    picture = np.full((60, 80, 3), 128, np.uint8)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "same.png", picture)
+    before = (tmp_path / "second" / "same.png").read_bytes()
+    result = detect(tmp_path / "first", tmp_path / "second", "--draw", tmp_path / "second", code=1)
+    assert (tmp_path / "second" / "same.png").read_bytes() == before
+    assert [Path(error["path"]).parent.name for error in result["errors"]] == ["first"]
+
+
+def test_the_json_never_overwrites_a_photo(tiny_model, photo, capsys):
+    before = photo.read_bytes()
+    link = photo.with_name("link.json")
+    link.symlink_to(photo)
+    for target in (photo, link):
+        assert main(["detect", str(photo), "--json", str(target)]) == 1
+        assert "overwrite" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+
+
+def test_json_through_a_link_and_into_a_device(tiny_model, photo, tmp_path):
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "far.json")
+    device = tmp_path / "nothing"
+    device.symlink_to("/dev/null")
+    for target in (link, device):
+        command = ["detect", str(photo), "--model", str(tiny_model), "--json", str(target)]
+        assert main(command) == 0
+    assert link.is_symlink() and len(json.loads((tmp_path / "far.json").read_text())["images"])
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_full_disk_is_one_sentence(tiny_model, photo, tmp_path, capsys):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs /dev/full")
+    command = ["detect", str(photo), "--model", str(tiny_model), "--json", str(full)]
+    assert main(command) == 1
+    assert capsys.readouterr().err == "handmesh: Cannot use /dev/full: No space left on device.\n"
+
+
+def test_a_video_that_is_cut_short_is_named_and_used_so_far(detect, tmp_path, monkeypatch):
+    class Capture(cv2.VideoCapture):
+        def get(self, what):
+            return 12.0 if what == cv2.CAP_PROP_FRAME_COUNT else super().get(what)
+
+    path = write_video(tmp_path / "clip.mp4")
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    result = detect(path, code=1)
+    assert len(result["images"]) == 5
+    assert "ends after 5 of 12 frames" in result["errors"][0]["message"]
+
+
+def test_an_address_is_no_file(detect, photo):
+    result = detect("http://example.org/photo.jpg", photo, code=1)
+    assert "is an address" in result["errors"][0]["message"] and len(result["images"]) == 1
+
+
 def test_interrupted_run_leaves_the_old_file(tiny_model, photo, tmp_path, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt

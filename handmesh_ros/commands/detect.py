@@ -13,8 +13,14 @@ from typing import TextIO
 import numpy as np
 
 from handmesh_ros.arguments import checked, number
-from handmesh_ros.commands.frames import Frame, Source, find_sources, read_frames
-from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
+from handmesh_ros.commands.frames import (
+    Frame,
+    Source,
+    find_sources,
+    quiet_decoders,
+    read_frames,
+)
+from handmesh_ros.commands.results import DrawingWriter, JsonWriter, Originals, frame_entry
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.hands import Hands
@@ -78,7 +84,12 @@ def run(args: argparse.Namespace) -> int:
         raise argparse.ArgumentError(None, "--texture is for drawings: give --draw DIR, too")
     if args.mesh and args.json is None:
         raise argparse.ArgumentError(None, "--mesh is for the JSON: give --json FILE, too")
-    drawings = None if args.draw is None else DrawingWriter(Path(args.draw))
+    quiet_decoders()
+    inputs = [_Input.find(Path(path)) for path in args.paths]
+    originals = Originals(source.path for one in inputs for source in one.sources)
+    if args.json not in (None, "-"):
+        originals.check(Path(args.json))
+    drawings = None if args.draw is None else DrawingWriter(Path(args.draw), originals)
     estimator = Estimator.from_file(args.model, args.backend, score_threshold=args.threshold)
     detection = _Detection(
         estimator=estimator,
@@ -93,10 +104,10 @@ def run(args: argparse.Namespace) -> int:
         texture=args.texture,
     )
     if args.json is None:
-        detection.run(args.paths)
+        detection.run(inputs)
     else:
         with _json_writer(args, estimator) as detection.writer:
-            detection.run(args.paths)
+            detection.run(inputs)
     return 1 if detection.failures else 0
 
 
@@ -140,6 +151,22 @@ def _json_writer(args: argparse.Namespace, estimator: Estimator) -> JsonWriter:
     return JsonWriter(args.json, model, estimator.template.closed_faces if args.mesh else None)
 
 
+@dataclass(frozen=True)
+class _Input:
+    """What the user named: the files there, or why there are none."""
+
+    path: Path
+    sources: list[Source]
+    problem: HandmeshError | None = None
+
+    @classmethod
+    def find(cls, path: Path) -> _Input:
+        try:
+            return cls(path, find_sources(path))
+        except HandmeshError as error:
+            return cls(path, [], error)
+
+
 @dataclass
 class _Detection:
     """One run over many files, and what it has seen so far."""
@@ -156,15 +183,12 @@ class _Detection:
     estimator_ms: float = 0.0
     failures: int = 0
 
-    def run(self, paths: list[str]) -> None:
+    def run(self, inputs: list[_Input]) -> None:
         """Work through files and folders; one that cannot be used does not stop the others."""
-        for path in map(Path, paths):
-            try:
-                sources = find_sources(path)
-            except HandmeshError as error:
-                self._fail(path, error)
-                continue
-            for source in sources:
+        for one in inputs:
+            if one.problem is not None:
+                self._fail(one.path, one.problem)
+            for source in one.sources:
                 try:
                     print(self._detect(source), file=self.report, flush=True)
                 except HandmeshError as error:
