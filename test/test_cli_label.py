@@ -71,5 +71,14 @@ def test_what_is_missing_is_said(photographs, tmp_path, monkeypatch, capsys):
 
 
 def test_a_place_that_cannot_be_written_is_named(mediapipe, photographs, capsys):
-    assert main(["label", str(photographs), "--output", str(photographs / "no" / "x.json")]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    place = photographs / "one.png" / "x.json"
+    assert main(["label", str(photographs), "--output", str(place)]) == 1
+    assert f"Cannot write {place}" in capsys.readouterr().err
+
+
+def test_labels_never_replace_a_photograph(photographs, capsys):
+    before = (photographs / "one.png").read_bytes()
+    output = ["--output", str(photographs / "one.png")]
+    assert main(["label", str(photographs), *output]) == 1
+    assert "would overwrite" in capsys.readouterr().err
+    assert (photographs / "one.png").read_bytes() == before

@@ -19,6 +19,7 @@ import numpy as np
 from handmesh_ros.arguments import checked, count
 from handmesh_ros.bench.contestant import Contestant
 from handmesh_ros.bench.scenes import Scene, clip_scene
+from handmesh_ros.commands.places import cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import BACKEND_NAMES, module_of
 from handmesh_ros.runtime.cpu_choice import processor
@@ -75,8 +76,7 @@ def run(args: argparse.Namespace) -> None:
     """
     scenes = _scenes(args)
     for target in filter(None, (args.json, args.plot)):
-        if not Path(target).resolve().parent.is_dir():
-            raise HandmeshError(f"Cannot write {target}: its folder does not exist; make it.")
+        check_place(Path(target))
     with ExitStack() as stack:
         contestants = []
         for title, command in _commands(args):
@@ -102,9 +102,7 @@ def run(args: argparse.Namespace) -> None:
         try:
             Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            raise HandmeshError(
-                f"Cannot write {args.json} ({error.strerror}): give a place that you can write to."
-            ) from error
+            raise cannot_write(Path(args.json), error) from error
     if args.plot is not None:
         from handmesh_ros.bench.plot import write_plot
 
@@ -205,8 +203,9 @@ def _environment(title: str) -> dict[str, str] | None:
 
 def _scenes(args: argparse.Namespace) -> list[Scene]:
     if args.image is not None:
-        from handmesh_ros.commands.frames import read_photo
+        from handmesh_ros.commands.frames import quiet_decoders, read_photo
 
+        quiet_decoders()
         return [Scene(read_photo(Path(args.image)), None)]
     scenes = [clip_scene(hands, *args.sizes[0]) for hands in args.hands]
     return scenes + [clip_scene(args.hands[0], *size) for size in args.sizes[1:]]

@@ -20,7 +20,8 @@ from handmesh_ros.commands.frames import (
     quiet_decoders,
     read_frames,
 )
-from handmesh_ros.commands.results import DrawingWriter, JsonWriter, Originals, frame_entry
+from handmesh_ros.commands.places import Originals
+from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.hands import Hands

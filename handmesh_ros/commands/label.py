@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handmesh_ros.arguments import count, number
-from handmesh_ros.commands.frames import Source, find_sources, read_photo
+from handmesh_ros.commands.frames import Source, find_sources, quiet_decoders, read_photo
+from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.datasets.hand_labels import (
     FILE_NAME,
@@ -51,11 +52,14 @@ def run(args: argparse.Namespace) -> None:
     if not args.folder.is_dir():
         raise HandmeshError(f"{args.folder} is no folder; give one with photographs.")
     sources = [source for source in find_sources(args.folder) if not source.is_video]
+    output = args.output or args.folder / FILE_NAME
+    Originals(source.path for source in sources).check(output)
+    check_place(output)
+    quiet_decoders()
     find = mediapipe_finder(args.max_hands)
     images = list(label_photographs(sources, find, args.min_score))
     if not images:
         raise HandmeshError(f"The folder {args.folder} holds no photograph that can be read.")
-    output = args.output or args.folder / FILE_NAME
     write_hand_labels(output, images, "MediaPipe Hands 0.10, agreeing with its mirror image")
     labels = [hand.keypoints is not None for image in images for hand in image.hands]
     print(

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.commands.frames import Frame, Source, video_rate
+from handmesh_ros.commands.places import Originals, cannot_write
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES
 from handmesh_ros.hand.hands import Hands, ScaleSource
@@ -52,37 +52,6 @@ def _hand_entry(hand: Hands, with_mesh: bool) -> dict[str, Any]:
 
 def _rounded(values: np.ndarray | np.floating, digits: int) -> Any:
     return np.asarray(values, dtype=np.float64).round(digits).tolist()
-
-
-class Originals:
-    """The files that are looked at, which nothing is written over.
-
-    Args:
-        paths: of the files.
-    """
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._identities = {_identity(path) for path in paths}
-
-    def check(self, target: Path) -> None:
-        """Check a place to write to.
-
-        Raises:
-            HandmeshError: one of the files lies there, under this or another name.
-        """
-        if target.exists() and _identity(target) in self._identities:
-            raise HandmeshError(
-                f"Writing {target} would overwrite one of the files to look at: give another "
-                f"place."
-            )
-
-
-def _identity(path: Path) -> tuple[int, int] | Path:
-    try:
-        status = path.stat()
-    except OSError:
-        return path
-    return status.st_dev, status.st_ino
 
 
 class JsonWriter:
@@ -124,7 +93,7 @@ class JsonWriter:
             folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=".handmesh.", dir=folder)
         except OSError as error:
-            raise _cannot_write(self._target, error) from error
+            raise cannot_write(self._target, error) from error
         self._partial = Path(name)
         return os.fdopen(handle, "w", encoding="utf-8")
 
@@ -174,7 +143,7 @@ class JsonWriter:
             self._partial.chmod(0o666 & ~umask)
             self._partial.replace(self._target.resolve())
         except OSError as error:
-            raise _cannot_write(self._target, error) from error
+            raise cannot_write(self._target, error) from error
 
 
 class DrawingWriter:
@@ -197,7 +166,7 @@ class DrawingWriter:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise _cannot_write(folder, error) from error
+            raise cannot_write(folder, error) from error
 
     def start(self, source: Source) -> None:
         """Choose the name for what `source` gives: photos as PNG or JPEG, videos as MP4.
@@ -231,7 +200,7 @@ class DrawingWriter:
                 _write_whole(self.target, encoded.tobytes())
                 return
         except OSError as error:
-            raise _cannot_write(self.target, error) from error
+            raise cannot_write(self.target, error) from error
         if self._video is None:
             height, width = image.shape[:2]
             codec = cv2.VideoWriter.fourcc(*"mp4v")
@@ -267,9 +236,3 @@ def _write_whole(path: Path, content: bytes) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
-
-
-def _cannot_write(path: Path, error: OSError) -> HandmeshError:
-    return HandmeshError(
-        f"Cannot write {path} ({error.strerror}): give a place that you can write to."
-    )

@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from handmesh_ros.arguments import count, number
+from handmesh_ros.commands.places import check_place
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.backend import BACKEND_NAMES
@@ -168,24 +169,26 @@ def run(args: argparse.Namespace) -> int:
         raise argparse.ArgumentError(
             None, "--dataset takes one folder, the one it was unpacked into"
         )
+    for target in filter(None, (args.json, args.predictions)):
+        check_place(target)
+    data_sets = {} if args.dataset else _open(args.data)
     estimator = Estimator.from_file(
         args.model, backend=args.backend, score_threshold=args.threshold
     )
     tables: dict[str, Any] = {}
     if args.dataset is None:
         results = {}
-        for folder in args.data:
+        for name, shards in data_sets.items():
             groups = GroupMetrics(estimator.score_threshold) if args.groups else None
-            shards = ShardDataset(folder)
             figures = evaluate(estimator, shards, limit=args.limit, groups=groups)
-            results[folder.name] = figures
+            results[name] = figures
             if args.mediapipe:
                 baseline = MediaPipeBaseline(args.mediapipe)
                 figures = evaluate(baseline, shards, limit=args.limit)
-                results[f"{folder.name}, MediaPipe"] = figures
+                results[f"{name}, MediaPipe"] = figures
                 baseline.close()
             if groups is not None:
-                tables[folder.name] = groups.summary()
+                tables[name] = groups.summary()
     else:
         figures = evaluate_officially(
             estimator,
@@ -203,3 +206,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def _open(folders: list[Path]) -> dict[str, ShardDataset]:
+    """Return data sets by their folders' names, or by whole paths where names are the same."""
+    names = [folder.resolve().name for folder in folders]
+    return {
+        name if names.count(name) == 1 else str(folder): ShardDataset(folder)
+        for name, folder in zip(names, folders, strict=True)
+    }

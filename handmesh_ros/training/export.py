@@ -16,6 +16,7 @@ import torch
 
 from handmesh_ros import __version__
 from handmesh_ros.arguments import number
+from handmesh_ros.commands.places import check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.model import HandNetwork
@@ -185,6 +186,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     if args.output.suffix != ".onnx":
         raise HandmeshError(f"The output {args.output} must end with .onnx.")
+    check_place(args.output)
     try:
         metrics = json.loads(args.metrics.read_text(encoding="utf-8")) if args.metrics else {}
     except (OSError, ValueError) as error:

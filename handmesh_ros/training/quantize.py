@@ -27,7 +27,8 @@ from onnxruntime.quantization.calibrate import (
 from tqdm import tqdm
 
 from handmesh_ros.arguments import count, number
-from handmesh_ros.commands.frames import find_sources, read_photo
+from handmesh_ros.commands.frames import find_sources, quiet_decoders, read_photo
+from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import read_graph
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
@@ -272,6 +273,11 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         HandmeshError: the model or the images cannot be used.
     """
+    if args.output.suffix != ".onnx":
+        raise HandmeshError(f"The output {args.output} must end with .onnx.")
+    Originals([args.model]).check(args.output)
+    check_place(args.output)
+    quiet_decoders()
     sidecar = Sidecar.read(args.model.with_suffix(".json"))
     feeds = calibration_feeds(args.calibration, sidecar, args.images)
     found = quantize(

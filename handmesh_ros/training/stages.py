@@ -108,7 +108,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder of the run, with a folder for each of several stages (default: runs/NAME)",
     )
-    parser.add_argument("--devices", default="auto", help="processes per machine, or auto")
+    parser.add_argument(
+        "--devices", type=_devices, default="auto", help="processes per machine, or auto"
+    )
     parser.add_argument("--nodes", type=count(), default=1, help="machines")
     parser.add_argument("--max-steps", type=count(), help="stop a stage after this many steps")
     parser.add_argument("--max-minutes", type=number(0), help="stop after this long")
@@ -126,6 +128,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.FIELD=VALUE",
         help="change settings, of all stages",
     )
+
+
+def _devices(text: str) -> str:
+    return text if text == "auto" else str(count()(text))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -97,7 +97,7 @@ def test_option_values_that_cannot_work_exit_with_2(tiny_model, capsys, argument
     "arguments",
     [
         ("--image", "none.jpg"),
-        ("--json", "nowhere/at/all.json"),
+        ("--json", f"{__file__}/all.json"),
         ("--backends", "warp"),
     ],
 )

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.arguments import count
+from handmesh_ros.commands.places import check_place
 from handmesh_ros.training.sample import Sample
 from handmesh_ros.training.shards import ShardWriter, encode
 
@@ -157,6 +158,7 @@ def run(args: argparse.Namespace) -> int:
     if args.contact_sheet:
         from handmesh_ros.training.synthesis.contact_sheet import write_contact_sheet
 
+        check_place(args.contact_sheet)
         maker = SampleMaker(args.seed, size, args.skins, args.backgrounds)
         samples = [maker.make(index) for index in range(min(args.count, 48))]
         write_contact_sheet(args.contact_sheet, samples)
