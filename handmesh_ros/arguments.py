@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 from handmesh_ros.errors import HandmeshError
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -34,16 +36,14 @@ def count(low: int = 1, high: float = math.inf) -> Callable[[str], int]:
     return _within(int, low, high, "a whole number")
 
 
-def _within(kind: Callable[[str], T], low: float, high: float, what: str) -> Callable[[str], T]:
+def _within(kind: Callable[[str], N], low: float, high: float, what: str) -> Callable[[str], N]:
     allowed = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
 
-    def convert(text: str) -> T:
-        try:
+    def convert(text: str) -> N:
+        with contextlib.suppress(ValueError):
             value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not (low <= value <= high and math.isfinite(value)):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what} {allowed}")
-        return value
+            if low <= value <= high and value != math.inf:
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what} {allowed}")
 
     return convert

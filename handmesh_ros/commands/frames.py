@@ -78,8 +78,9 @@ def find_sources(path: Path) -> list[Source]:
         return [Source(file, file.relative_to(path)) for file in found]
     if not path.exists():
         if re.match(r"[a-z]{2,}:/", str(path)):
+            address = str(path).replace(":/", "://", 1)
             raise HandmeshError(
-                f"{path} is an address, and only files are read: download or record it first."
+                f"{address} is an address, and only files are read: download or record it first."
             )
         raise HandmeshError(f"There is no file or folder {path}: check the path.")
     return [Source(path, Path(path.name))]

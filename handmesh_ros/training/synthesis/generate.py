@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ _maker: SampleMaker | None = None
 def _start_worker(*arguments: Any) -> None:
     """Open a renderer in this process; Mesa draws with one thread, as the processes share work."""
     global _maker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that ends this one.
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
     _maker = SampleMaker(*arguments)
