@@ -189,6 +189,7 @@ def train(
 
     Raises:
         HandmeshError: data are missing or broken, or the loss became not a number.
+        KeyboardInterrupt: Ctrl-C.
     """
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     opt = config.optimisation
@@ -232,5 +233,10 @@ def train(
         ],
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, HandData(config, data_dir), ckpt_path=last if last.exists() else None)
+    try:
+        trainer.fit(module, HandData(config, data_dir), ckpt_path=last if last.exists() else None)
+    except SystemExit as end:
+        if trainer.interrupted:  # by Ctrl-C, which Lightning turns into an exit
+            raise KeyboardInterrupt from end
+        raise
     return last

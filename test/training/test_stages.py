@@ -1,5 +1,6 @@
 import argparse
 import json
+import signal
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from handmesh_ros.runtime.sidecar import Sidecar
 from handmesh_ros.training.checkpoint import trained_steps
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.stages import add_arguments, run, train_stages
+from handmesh_ros.training.trainer import HandTrainer
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,19 @@ def test_one_command_ends_with_a_measured_model(data, tmp_path, capsys):
     measured = json.loads((path.parent / "metrics.json").read_text())
     assert measured["made_up"]["images"] == 12 and sidecar.metrics == measured
     assert "recall" in capsys.readouterr().out
+
+
+def test_ctrl_c_stays_one(data, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HandTrainer, "training_step", interrupt)
+    usual = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_stages(stages(tmp_path)[:1], data, [tmp_path / "first"])
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_no_time_left_is_said(data, tmp_path, capsys):
