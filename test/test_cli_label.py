@@ -59,6 +59,12 @@ def test_photographs_are_labelled_and_read_back(mediapipe, photographs, capsys, 
     np.testing.assert_allclose(found[0].keypoints[0, 0], [0.8 * 120 - 0.5, 44.5], atol=0.01)
 
 
+def test_labels_elsewhere_name_the_photographs_from_there(mediapipe, photographs):
+    output = photographs / "labels" / "hands.json"
+    assert main(["label", str(photographs), "--output", str(output)]) == 0
+    assert [p.name for p in read_photographs(output.parent)] == ["../one.png", "../two.png"]
+
+
 def test_what_is_missing_is_said(photographs, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mediapipe", SimpleNamespace(__version__="0.10.31"))
     assert main(["label", str(photographs)]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,8 +52,12 @@ def run(args: argparse.Namespace) -> None:
     """
     if not args.folder.is_dir():
         raise HandmeshError(f"{args.folder} is no folder; give one with photographs.")
-    sources = [source for source in find_sources(args.folder) if not source.is_video]
     output = args.output or args.folder / FILE_NAME
+    sources = [
+        Source(source.path, Path(os.path.relpath(source.path, output.parent)))
+        for source in find_sources(args.folder)
+        if not source.is_video
+    ]
     Originals(source.path for source in sources).check(output)
     check_place(output)
     quiet_decoders()
@@ -74,7 +79,7 @@ def label_photographs(
     """Yield the labels of photographs; those that cannot be read are skipped and counted.
 
     Args:
-        sources: the photographs.
+        sources: the photographs; their names go into the labels.
         find: the detector.
         min_score: see `label_hands`.
     """
