@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -88,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 1 a problem that is named in one sentence, 2 a wrong command line, 130 Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may be any bytes.
     try:
         return _run(arguments)
     except HandmeshError as error:

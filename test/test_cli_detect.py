@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -270,6 +271,14 @@ def test_interrupted_run_leaves_the_old_file(tiny_model, photo, tmp_path, monkey
     assert main(arguments) == 130
     assert target.read_text() == "old"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_names_of_any_bytes(tiny_model, photo):
+    odd = photo.rename(photo.with_name(os.fsdecode(b"\xff.png")))
+    command = [sys.executable, "-m", "handmesh_ros.cli", "detect", odd, "--model", tiny_model]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert done.returncode == 0 and b"xff.png: 2 hands" in done.stdout
 
 
 def test_json_on_standard_output_is_only_json(tiny_model, photo):
