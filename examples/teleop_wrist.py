@@ -108,7 +108,7 @@ class TeleopNode(Node):
             self._clutch.release()
             self._track_id = hand.track_id
         place, turn = hand.wrist.pose.position, hand.wrist.pose.orientation
-        rotation = matrices([turn.x, turn.y, turn.z, turn.w])
+        rotation = matrices(np.array([turn.x, turn.y, turn.z, turn.w]))
         self._clutch.follow(np.array([place.x, place.y, place.z]), rotation)
         self._publish(message)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,8 @@ class Command:
     """A subcommand.
 
     Attributes:
-        module: has `add_arguments(parser)` and `run(args) -> int | None`.
+        module: has `add_arguments(parser)` and `run(args) -> int | None`; `run` may raise
+            `argparse.ArgumentError` for options that do not go together.
         help: one line.
         extra: the pip requirement that brings everything the module imports.
     """
@@ -87,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 1 a problem that is named in one sentence, 2 a wrong command line, 130 Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may be any bytes.
     try:
         return _run(arguments)
     except HandmeshError as error:
@@ -108,25 +112,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses options that it does not know itself, with its own usage."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
+
+
 def _run(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="handmesh", description="Several hands at once, as 3D meshes in metres."
-    )
+    parser = _Parser(prog="handmesh", description="Several hands at once, as 3D meshes in metres.")
     parser.add_argument("--version", action="version", version=f"handmesh_ros {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     name = next((argument for argument in arguments if not argument.startswith("-")), None)
-    module: ModuleType | None = None
+    chosen, module = parser, ModuleType("")
     for command_name, command in COMMANDS.items():
         subparser = subparsers.add_parser(command_name, help=command.help)
         if command_name == name:
             with _missing_packages_named(command_name):
-                module = importlib.import_module(command.module)
+                chosen, module = subparser, importlib.import_module(command.module)
                 subparser.description = module.__doc__.partition("\n")[0] if module.__doc__ else ""
                 module.add_arguments(subparser)
     args = parser.parse_args(arguments)
-    assert module is not None
-    with _missing_packages_named(args.command):
-        return module.run(args) or 0
+    try:
+        with _missing_packages_named(args.command):
+            return module.run(args) or 0
+    except argparse.ArgumentError as error:
+        chosen.error(str(error))
 
 
 @contextmanager

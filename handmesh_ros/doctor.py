@@ -173,7 +173,8 @@ def _optional() -> Iterator[Finding]:
     yield package("Lightning", "lightning", "training", train)
     yield _renderer(train)
     yield package("smplx", "smplx", "your own MANO files", "pip install '.[mano]'")
-    yield package("MediaPipe", "mediapipe", "a baseline to compare with", "pip install mediapipe")
+    label = "pip install '.[label]' in an environment of its own"
+    yield package("MediaPipe", "mediapipe", "labels photographs, and a baseline", label)
 
 
 def _renderer(get: str) -> Finding:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import types
@@ -67,6 +68,26 @@ def test_arguments_and_exit_code_pass_through(fake_command):
     assert main(["fake", "--count", "3"]) == 3
     fake_command(lambda args: None)
     assert main(["fake"]) == 0
+
+
+def test_options_that_do_not_go_together(fake_command, capsys):
+    def run(args):
+        raise argparse.ArgumentError(None, "--up and --down: take one")
+
+    fake_command(run)
+    with pytest.raises(SystemExit) as stop:
+        main(["fake"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("usage: handmesh fake")
+    assert error.endswith("handmesh fake: error: --up and --down: take one\n")
+
+
+def test_an_unknown_option_shows_the_usage_of_the_action(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["engine", "build", "--frob"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: handmesh engine build")
 
 
 def test_known_problems_are_one_sentence(fake_command, capsys):

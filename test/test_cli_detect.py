@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -158,15 +159,32 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(detect, photo, tmp_pat
         (("--intrinsics", "a,b,c,d"), "not four numbers"),
         (("--intrinsics", "nan,500,320,240"), "not usable"),
         (("--fov", "200"), "field of view"),
-        (("--threshold", "1.5"), "between 0 and 1"),
+        (("--fov", "wide"), "field of view 'wide'"),
+        (("--threshold", "1.5"), "'1.5' is not a number from 0 to 1"),
+        (("--backend", "warp"), "'warp'"),
+        (("--texture",), "give --draw"),
+        (("--frob",), "unrecognized arguments: --frob"),
+    ],
+)
+def test_command_lines_that_cannot_work(photo, capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        main(["detect", str(photo), *arguments])
+    assert stop.value.code == 2
+    *usage, error = capsys.readouterr().err.splitlines()
+    assert usage[0].startswith("usage: handmesh detect")
+    assert error.startswith("handmesh detect: error: ") and message in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (("--model", "none.onnx"), "no model at none.onnx"),
-        (("--backend", "warp"), "no backend 'warp'"),
         (("--draw", "photo.png/drawings"), "Cannot write"),
         (("--json", "photo.png/found.json"), "Cannot write"),
         (("--json", "."), "Cannot write"),
     ],
 )
-def test_arguments_that_cannot_work(detect, photo, capsys, monkeypatch, arguments, message):
+def test_places_that_cannot_be_used(detect, photo, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(photo.parent)
     detect(photo, *arguments, code=1)
     error = capsys.readouterr().err
@@ -181,6 +199,66 @@ def test_drawing_never_overwrites_its_source(detect, photo):
     assert "overwrite" in result["errors"][0]["message"]
 
 
+def test_drawing_never_overwrites_a_photo_of_the_same_name_that_comes_later(detect, tmp_path):
+    picture = np.full((60, 80, 3), 128, np.uint8)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "same.png", picture)
+    before = (tmp_path / "second" / "same.png").read_bytes()
+    result = detect(tmp_path / "first", tmp_path / "second", "--draw", tmp_path / "second", code=1)
+    assert (tmp_path / "second" / "same.png").read_bytes() == before
+    assert [Path(error["path"]).parent.name for error in result["errors"]] == ["first"]
+
+
+def test_the_json_never_overwrites_a_photo(tiny_model, photo, capsys):
+    before = photo.read_bytes()
+    link = photo.with_name("link.json")
+    link.symlink_to(photo)
+    for target in (photo, link):
+        assert main(["detect", str(photo), "--json", str(target)]) == 1
+        assert "overwrite" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+
+
+def test_json_through_a_link_and_into_a_device(tiny_model, photo, tmp_path):
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "far.json")
+    device = tmp_path / "nothing"
+    device.symlink_to("/dev/null")
+    for target in (link, device):
+        command = ["detect", str(photo), "--model", str(tiny_model), "--json", str(target)]
+        assert main(command) == 0
+    assert link.is_symlink() and len(json.loads((tmp_path / "far.json").read_text())["images"])
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_full_disk_is_one_sentence(tiny_model, photo, tmp_path, capsys):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs /dev/full")
+    command = ["detect", str(photo), "--model", str(tiny_model), "--json", str(full)]
+    assert main(command) == 1
+    assert capsys.readouterr().err == "handmesh: Cannot use /dev/full: No space left on device.\n"
+
+
+def test_a_video_that_is_cut_short_is_named_and_used_so_far(detect, tmp_path, monkeypatch):
+    class Capture(cv2.VideoCapture):
+        def get(self, what):
+            return 12.0 if what == cv2.CAP_PROP_FRAME_COUNT else super().get(what)
+
+    path = write_video(tmp_path / "clip.mp4")
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    result = detect(path, code=1)
+    assert len(result["images"]) == 5
+    assert "ends after 5 of 12 frames" in result["errors"][0]["message"]
+
+
+def test_an_address_is_no_file(detect, photo):
+    result = detect("http://example.org/photo.jpg", photo, code=1)
+    assert result["errors"][0]["message"].startswith("http://example.org/photo.jpg is an address")
+    assert len(result["images"]) == 1
+
+
 def test_interrupted_run_leaves_the_old_file(tiny_model, photo, tmp_path, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -193,6 +271,14 @@ def test_interrupted_run_leaves_the_old_file(tiny_model, photo, tmp_path, monkey
     assert main(arguments) == 130
     assert target.read_text() == "old"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_names_of_any_bytes(tiny_model, photo):
+    odd = photo.rename(photo.with_name(os.fsdecode(b"\xff.png")))
+    command = [sys.executable, "-m", "handmesh_ros.cli", "detect", odd, "--model", tiny_model]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert done.returncode == 0 and b"xff.png: 2 hands" in done.stdout
 
 
 def test_json_on_standard_output_is_only_json(tiny_model, photo):

@@ -59,6 +59,12 @@ def test_photographs_are_labelled_and_read_back(mediapipe, photographs, capsys, 
     np.testing.assert_allclose(found[0].keypoints[0, 0], [0.8 * 120 - 0.5, 44.5], atol=0.01)
 
 
+def test_labels_elsewhere_name_the_photographs_from_there(mediapipe, photographs):
+    output = photographs / "labels" / "hands.json"
+    assert main(["label", str(photographs), "--output", str(output)]) == 0
+    assert [p.name for p in read_photographs(output.parent)] == ["../one.png", "../two.png"]
+
+
 def test_what_is_missing_is_said(photographs, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mediapipe", SimpleNamespace(__version__="0.10.31"))
     assert main(["label", str(photographs)]) == 1
@@ -71,5 +77,14 @@ def test_what_is_missing_is_said(photographs, tmp_path, monkeypatch, capsys):
 
 
 def test_a_place_that_cannot_be_written_is_named(mediapipe, photographs, capsys):
-    assert main(["label", str(photographs), "--output", str(photographs / "no" / "x.json")]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    place = photographs / "one.png" / "x.json"
+    assert main(["label", str(photographs), "--output", str(place)]) == 1
+    assert f"Cannot write {place}" in capsys.readouterr().err
+
+
+def test_labels_never_replace_a_photograph(photographs, capsys):
+    before = (photographs / "one.png").read_bytes()
+    output = ["--output", str(photographs / "one.png")]
+    assert main(["label", str(photographs), *output]) == 1
+    assert "would overwrite" in capsys.readouterr().err
+    assert (photographs / "one.png").read_bytes() == before

@@ -18,7 +18,7 @@ try:
     import handmesh_ros
     from examples.demo.listener import Listener
     from examples.demo.report import write_bag, write_drawings
-    from handmesh_ros.commands.frames import PHOTO_SUFFIXES, find_sources, read_frames
+    from handmesh_ros.commands.frames import Source, find_sources, read_frames
     from handmesh_ros.errors import HandmeshError
 except ImportError as error:
     if __name__ != "__main__":
@@ -31,11 +31,12 @@ START_TIMEOUT_S = 60.0
 CLIP_SECONDS, PHOTO_SECONDS = 12.0, 5.0
 
 
-def run(source: str, seconds: float | None, model: str, folder: Path) -> int:
+def run(source: str, files: list[Source], seconds: float | None, model: str, folder: Path) -> int:
     """Run the demonstration; return the exit status.
 
     Args:
         source: a photo, a folder, a video or /dev/videoN.
+        files: of the source; none of a camera.
         seconds: how long; None plays the source once.
         model: path of a model; empty for the bundled one.
         folder: for the results.
@@ -44,7 +45,11 @@ def run(source: str, seconds: float | None, model: str, folder: Path) -> int:
         HandmeshError: a part did not start.
     """
     _check_folder(folder)
-    detector = _start("handmesh_ros.ros", ["-p", f"model:={model}"] if model else [])
+    photos = sum(not file.is_video for file in files)
+    parameters = ["-p", f"model:={model}"] if model else []
+    if photos and len(files) > 1:
+        parameters += ["-p", "track:=false"]  # A hand is not followed from photo to photo.
+    detector = _start("handmesh_ros.ros", parameters)
     camera = None
     listener = Listener()
     executor = SingleThreadedExecutor()
@@ -59,7 +64,7 @@ def run(source: str, seconds: float | None, model: str, folder: Path) -> int:
     finally:
         for process in (camera, detector):
             _stop(process)
-    return _report(listener, folder)
+    return _report(listener, folder, as_video=not files or photos < len(files))
 
 
 def _start(
@@ -116,7 +121,7 @@ def _watch(
     print()
 
 
-def _report(listener: Listener, folder: Path) -> int:
+def _report(listener: Listener, folder: Path, *, as_video: bool) -> int:
     recording = listener.recording
     if not recording.image_count:
         print("demo: no images came; the camera's reason stands above.", file=sys.stderr)
@@ -127,7 +132,7 @@ def _report(listener: Listener, folder: Path) -> int:
         return 1
     assert listener.topology is not None
     _clear(folder)
-    drawings = write_drawings(recording, listener.topology, folder)
+    drawings = write_drawings(recording, listener.topology, folder, as_video=as_video)
     bag = write_bag(recording, folder, NAMESPACE)
     more = f" and {len(drawings) - 1} more" if len(drawings) > 1 else ""
     print(f"drawn              {drawings[0]}{more}\nrecorded           {bag}")
@@ -164,22 +169,25 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _check_source(path: Path) -> None:
-    """Refuse a single file that cannot be shown before anything is started.
+def _find_files(source: str) -> list[Source]:
+    """Return the files of a source; refuse a single one that cannot be shown.
 
     Raises:
         HandmeshError: there is nothing to show.
     """
-    items = find_sources(path)
-    if len(items) == 1:
-        next(read_frames(items[0]))
+    if source.startswith("/dev/video"):
+        return []
+    files = find_sources(Path(source))
+    if len(files) == 1:
+        next(read_frames(files[0]))
+    return files
 
 
-def _default_seconds(source: str) -> float | None:
+def _default_seconds(source: str, files: list[Source]) -> float | None:
     """Return for how long to play a source: films and folders once, a photo for a while."""
     if source == str(BUNDLED_CLIP):
         return CLIP_SECONDS
-    return PHOTO_SECONDS if Path(source).suffix.lower() in PHOTO_SUFFIXES else None
+    return PHOTO_SECONDS if len(files) == 1 and not files[0].is_video else None
 
 
 def main() -> int:
@@ -191,20 +199,19 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("out") / "demo")
     options = parser.parse_args()
     source = options.source or str(BUNDLED_CLIP)
-    seconds = _default_seconds(source) if options.seconds is None else options.seconds
-    if seconds is not None and not seconds > 0:
-        print(f"demo: --seconds is {seconds:g}: give more than 0.", file=sys.stderr)
+    if options.seconds is not None and not options.seconds > 0:
+        print(f"demo: --seconds is {options.seconds:g}: give more than 0.", file=sys.stderr)
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        if not source.startswith("/dev/video"):
-            _check_source(Path(source))
+        files = _find_files(source)
+        seconds = _default_seconds(source, files) if options.seconds is None else options.seconds
         rclpy.init(
             args=["--ros-args", "-r", f"__ns:={NAMESPACE}"],
             signal_handler_options=SignalHandlerOptions.NO,
         )
-        return run(source, seconds, options.model, options.out)
+        return run(source, files, seconds, options.model, options.out)
     except HandmeshError as problem:
         print(f"demo: {problem}", file=sys.stderr)
         return 1

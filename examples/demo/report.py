@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from examples.demo.camera import PHOTO_FRAMES, RATE_HZ
+from examples.demo.camera import RATE_HZ
 from examples.demo.listener import TOPICS, Recording
 from handmesh_ros.msg import HandTopology
 from handmesh_ros.ros.bags import message_types, type_name
@@ -33,16 +33,24 @@ def write_bag(recording: Recording, folder: Path, namespace: str) -> Path:
     return path
 
 
-def write_drawings(recording: Recording, topology: HandTopology, folder: Path) -> list[Path]:
-    """Draw the hands on the images: a video, or pictures when photos were shown.
+def write_drawings(
+    recording: Recording, topology: HandTopology, folder: Path, *, as_video: bool
+) -> list[Path]:
+    """Draw the hands on the images.
+
+    Args:
+        recording: of the run.
+        topology: of the hands' meshes.
+        folder: for the drawings.
+        as_video: make one video; else one picture of each different image.
 
     Returns:
         The files.
     """
     faces = np.array(topology.triangles_right, np.int32).reshape(-1, 3)
     stamps = [stamp for stamp in recording.images if stamp in recording.hands]
-    photos = {recording.images[stamp].data.tobytes(): stamp for stamp in stamps}
-    if len(photos) * PHOTO_FRAMES <= max(2 * len(stamps), PHOTO_FRAMES):
+    if not as_video:
+        photos = {recording.images[stamp].data.tobytes(): stamp for stamp in stamps}
         files = []
         for number, stamp in enumerate(photos.values()):
             files.append(folder / f"overlay_{number:03}.png")

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from handmesh_ros.arguments import checked, count
 from handmesh_ros.bench.contestant import Contestant
 from handmesh_ros.bench.scenes import Scene, clip_scene
+from handmesh_ros.commands.places import cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import BACKEND_NAMES, module_of
 from handmesh_ros.runtime.cpu_choice import processor
@@ -46,17 +48,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mediapipe", metavar="PYTHON", help="an interpreter that has mediapipe, to compare with"
     )
     parser.add_argument(
-        "--hands", default="2", metavar="N,…", help="numbers of hands shown (%(default)s)"
+        "--hands",
+        type=checked(_parse_counts),
+        default="2",
+        metavar="N,…",
+        help="numbers of hands shown (%(default)s)",
     )
     parser.add_argument(
         "--sizes",
+        type=checked(_parse_sizes),
         default="640x480",
         metavar="WxH,…",
         help="image sizes (%(default)s); --hands varies at the first one",
     )
     parser.add_argument("--image", metavar="FILE", help="photo to run on instead, as it is")
-    parser.add_argument("--repeat", type=int, default=100, help="timed runs (%(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads inside one run")
+    parser.add_argument("--repeat", type=count(), default=100, help="timed runs (%(default)s)")
+    parser.add_argument("--threads", type=count(), help="CPU threads inside one run")
     parser.add_argument("--json", metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--plot", metavar="FILE", help="draw the totals as a PNG")
 
@@ -65,14 +72,11 @@ def run(args: argparse.Namespace) -> None:
     """Run `handmesh bench` and print a table.
 
     Raises:
-        HandmeshError: an argument cannot be used, or none of the contestants starts.
+        HandmeshError: a file cannot be read or written, or none of the contestants starts.
     """
-    if args.repeat < 1 or (args.threads is not None and args.threads < 1):
-        raise HandmeshError("The numbers of runs and of threads must be at least 1.")
     scenes = _scenes(args)
     for target in filter(None, (args.json, args.plot)):
-        if not Path(target).resolve().parent.is_dir():
-            raise HandmeshError(f"Cannot write {target}: its folder does not exist; make it.")
+        check_place(Path(target))
     with ExitStack() as stack:
         contestants = []
         for title, command in _commands(args):
@@ -98,9 +102,7 @@ def run(args: argparse.Namespace) -> None:
         try:
             Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            raise HandmeshError(
-                f"Cannot write {args.json} ({error.strerror}): give a place that you can write to."
-            ) from error
+            raise cannot_write(Path(args.json), error) from error
     if args.plot is not None:
         from handmesh_ros.bench.plot import write_plot
 
@@ -201,21 +203,28 @@ def _environment(title: str) -> dict[str, str] | None:
 
 def _scenes(args: argparse.Namespace) -> list[Scene]:
     if args.image is not None:
-        from handmesh_ros.commands.frames import read_photo
+        from handmesh_ros.commands.frames import quiet_decoders, read_photo
 
+        quiet_decoders()
         return [Scene(read_photo(Path(args.image)), None)]
-    sizes = [_parse_size(text) for text in args.sizes.split(",")]
+    scenes = [clip_scene(hands, *args.sizes[0]) for hands in args.hands]
+    return scenes + [clip_scene(args.hands[0], *size) for size in args.sizes[1:]]
+
+
+def _parse_counts(text: str) -> list[int]:
     try:
-        counts = [int(text) for text in args.hands.split(",")]
+        counts = [int(part) for part in text.split(",")]
     except ValueError:
         counts = [0]
     if min(counts) < 1 or max(counts) > 10:
         raise HandmeshError(
-            f"The numbers of hands {args.hands!r} are not possible: write them like 1,2,10, at "
-            "most 10."
+            f"The numbers of hands {text!r} are not possible: write them like 1,2,10, at most 10."
         )
-    scenes = [clip_scene(count, *sizes[0]) for count in counts]
-    return scenes + [clip_scene(counts[0], *size) for size in sizes[1:]]
+    return counts
+
+
+def _parse_sizes(text: str) -> list[tuple[int, int]]:
+    return [_parse_size(part) for part in text.split(",")]
 
 
 def _parse_size(text: str) -> tuple[int, int]:

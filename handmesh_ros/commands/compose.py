@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from handmesh_ros.errors import HandmeshError
+from handmesh_ros.arguments import count, number
 from handmesh_ros.training.datasets.composites import CompositeOptions
 from handmesh_ros.training.datasets.prepare import compose, store_photographs
 
@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", choices=("train", "val", "all"), default="train")
     parser.add_argument("--whole", action="store_true", help="write the photographs as they are")
-    parser.add_argument("--count", type=int, default=1000, help="composites (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same composites")
-    parser.add_argument("--first", type=int, default=0, help="number of the first composite")
+    parser.add_argument("--count", type=count(), default=1000, help="composites (%(default)s)")
+    parser.add_argument("--seed", type=count(0), default=0, help="same seed, same composites")
+    parser.add_argument("--first", type=count(0), default=0, help="number of the first composite")
     parser.add_argument(
         "--backgrounds",
         type=Path,
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--hands",
-        type=int,
+        type=count(),
         nargs=2,
         default=usual.hands,
         metavar=("MIN", "MAX"),
@@ -46,15 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--photographs",
-        type=float,
+        type=number(0, 1),
         default=usual.photograph,
         metavar="SHARE",
         help="share of composites on a whole labelled photograph (%(default)s)",
     )
     parser.add_argument(
-        "--size", type=int, default=usual.size, metavar="PX", help="side (%(default)s)"
+        "--size", type=count(32), default=usual.size, metavar="PX", help="side (%(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--workers", type=count(), default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--cache", type=Path, help="folder that keeps the cut-outs")
 
 
@@ -62,20 +62,15 @@ def run(args: argparse.Namespace) -> None:
     """Run `handmesh compose`.
 
     Raises:
-        HandmeshError: an argument is out of its range, or a folder holds no labels.
+        argparse.ArgumentError: the fewest hands are more than the most.
+        HandmeshError: a folder holds no labels, or the output cannot be written.
     """
+    if args.hands[0] > args.hands[1]:
+        raise argparse.ArgumentError(None, "--hands takes the fewest and then the most hands")
     if args.whole:
         count = store_photographs(args.output, args.sources, args.split)
         print(f"Wrote {count} photographs into {args.output}.")
         return
-    if min(args.count, args.workers) < 1 or args.first < 0 or args.size < 32:
-        raise HandmeshError(
-            "--count and --workers must be at least 1, --first at least 0 and --size at least 32."
-        )
-    if not 0 <= args.photographs <= 1:
-        raise HandmeshError("--photographs is a share: give 0 to 1.")
-    if not 1 <= args.hands[0] <= args.hands[1]:
-        raise HandmeshError("--hands takes the fewest, at least 1, and then the most hands.")
     compose(
         args.output,
         args.count,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from handmesh_ros.arguments import count
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.training.datasets.fitting import fit_samples
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="that the data set was unpacked into")
     parser.add_argument("output", type=Path, help="folder for the shards")
     parser.add_argument("--split", help="part to convert (default: the one for training)")
-    parser.add_argument("--limit", type=int, help="convert only the first images")
+    parser.add_argument("--limit", type=count(), help="convert only the first images")
     parser.add_argument(
         "--only-2d", action="store_true", help="keep 2D labels only; fits no hand model"
     )
@@ -39,8 +40,6 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         HandmeshError: a file of the data set is missing, or none of its images can be used.
     """
-    if args.limit is not None and args.limit < 1:
-        raise HandmeshError("--limit must be at least 1.")
     published = open_published(args.name, args.folder, args.split)
     split = args.split or READERS[args.name].splits[0]
     samples = usable_samples(published, args.limit)

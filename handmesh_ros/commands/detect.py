@@ -12,7 +12,15 @@ from typing import TextIO
 
 import numpy as np
 
-from handmesh_ros.commands.frames import Frame, Source, find_sources, read_frames
+from handmesh_ros.arguments import checked, number
+from handmesh_ros.commands.frames import (
+    Frame,
+    Source,
+    find_sources,
+    quiet_decoders,
+    read_frames,
+)
+from handmesh_ros.commands.places import Originals
 from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
@@ -38,36 +46,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mesh", action="store_true", help="put the vertices into the JSON")
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument(
-        "--intrinsics", metavar="FX,FY,CX,CY", help="of the camera, in pixels of the upright image"
+        "--intrinsics",
+        type=checked(parse_intrinsics),
+        metavar="FX,FY,CX,CY",
+        help="of the camera, in pixels of the upright image",
     )
     camera.add_argument(
         "--fov",
-        type=float,
+        type=checked(parse_fov),
         default=ASSUMED_FOV_DEG,
         metavar="DEG",
         help="field of view across the longer image side (%(default)g degrees)",
     )
-    parser.add_argument("--threshold", type=float, help="score above which a find is a hand")
+    parser.add_argument(
+        "--threshold",
+        type=number(0, 1),
+        metavar="SCORE",
+        help="score above which a find is a hand (the model's)",
+    )
     parser.add_argument("--model", metavar="FILE", help=".onnx graph or .ckpt checkpoint")
-    parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKEND_NAMES)}")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", *BACKEND_NAMES),
+        default="auto",
+        metavar="NAME",
+        help=f"auto, {', '.join(BACKEND_NAMES)}",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run `handmesh detect`; 1 if some file could not be used, else 0.
 
     Raises:
-        HandmeshError: an argument, the model or a place to write to cannot be used.
+        argparse.ArgumentError: options that do not go together.
+        HandmeshError: the model or a place to write to cannot be used.
     """
     if args.texture and args.draw is None:
-        raise HandmeshError("--texture is for drawings: give --draw DIR, too.")
-    given = None if args.intrinsics is None else parse_intrinsics(args.intrinsics)
-    intrinsics_from_fov(1, 1, args.fov)  # A wrong one is refused before the model is loaded.
-    drawings = None if args.draw is None else DrawingWriter(Path(args.draw))
+        raise argparse.ArgumentError(None, "--texture is for drawings: give --draw DIR, too")
+    if args.mesh and args.json is None:
+        raise argparse.ArgumentError(None, "--mesh is for the JSON: give --json FILE, too")
+    quiet_decoders()
+    inputs = [_Input.find(Path(path)) for path in args.paths]
+    originals = Originals(source.path for one in inputs for source in one.sources)
+    if args.json not in (None, "-"):
+        originals.check(Path(args.json))
+    drawings = None if args.draw is None else DrawingWriter(Path(args.draw), originals)
     estimator = Estimator.from_file(args.model, args.backend, score_threshold=args.threshold)
     detection = _Detection(
         estimator=estimator,
         camera=lambda height, width: (
-            intrinsics_from_fov(height, width, args.fov) if given is None else given
+            intrinsics_from_fov(height, width, args.fov)
+            if args.intrinsics is None
+            else args.intrinsics
         ),
         report=sys.stderr if args.json == "-" else sys.stdout,
         drawings=drawings,
@@ -75,10 +105,10 @@ def run(args: argparse.Namespace) -> int:
         texture=args.texture,
     )
     if args.json is None:
-        detection.run(args.paths)
+        detection.run(inputs)
     else:
         with _json_writer(args, estimator) as detection.writer:
-            detection.run(args.paths)
+            detection.run(inputs)
     return 1 if detection.failures else 0
 
 
@@ -98,6 +128,20 @@ def parse_intrinsics(text: str) -> np.ndarray:
     return check_intrinsics(numbers)
 
 
+def parse_fov(text: str) -> float:
+    """Parse a field of view, degrees.
+
+    Raises:
+        HandmeshError: not a number between 0 and 180.
+    """
+    try:
+        fov_deg = float(text)
+    except ValueError as error:
+        raise HandmeshError(f"The field of view {text!r} is not a number of degrees.") from error
+    intrinsics_from_fov(1, 1, fov_deg)
+    return fov_deg
+
+
 def _json_writer(args: argparse.Namespace, estimator: Estimator) -> JsonWriter:
     sidecar = estimator.backend.sidecar
     model = {
@@ -106,6 +150,22 @@ def _json_writer(args: argparse.Namespace, estimator: Estimator) -> JsonWriter:
         "score_threshold": estimator.score_threshold,
     }
     return JsonWriter(args.json, model, estimator.template.closed_faces if args.mesh else None)
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What the user named: the files there, or why there are none."""
+
+    path: Path
+    sources: list[Source]
+    problem: HandmeshError | None = None
+
+    @classmethod
+    def find(cls, path: Path) -> _Input:
+        try:
+            return cls(path, find_sources(path))
+        except HandmeshError as error:
+            return cls(path, [], error)
 
 
 @dataclass
@@ -124,15 +184,12 @@ class _Detection:
     estimator_ms: float = 0.0
     failures: int = 0
 
-    def run(self, paths: list[str]) -> None:
+    def run(self, inputs: list[_Input]) -> None:
         """Work through files and folders; one that cannot be used does not stop the others."""
-        for path in map(Path, paths):
-            try:
-                sources = find_sources(path)
-            except HandmeshError as error:
-                self._fail(path, error)
-                continue
-            for source in sources:
+        for one in inputs:
+            if one.problem is not None:
+                self._fail(one.path, one.problem)
+            for source in one.sources:
                 try:
                     print(self._detect(source), file=self.report, flush=True)
                 except HandmeshError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,16 @@ import numpy as np
 from handmesh_ros.errors import HandmeshError
 
 PHOTO_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".jp2")
+    (
+        *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"),
+        *(".jp2", ".avif", ".heic", ".heif"),
+    )
 )
+"""Of HEIC no OpenCV reads the pixels, but a folder of it is not empty."""
+
 VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
+_COUNTED_SUFFIXES = frozenset((".mp4", ".mov", ".m4v"))
+"""Containers that say how many frames they have; others let FFmpeg guess."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +77,30 @@ def find_sources(path: Path) -> list[Source]:
             )
         return [Source(file, file.relative_to(path)) for file in found]
     if not path.exists():
+        if re.match(r"[a-z]{2,}:/", str(path)):
+            address = str(path).replace(":/", "://", 1)
+            raise HandmeshError(
+                f"{address} is an address, and only files are read: download or record it first."
+            )
         raise HandmeshError(f"There is no file or folder {path}: check the path.")
     return [Source(path, Path(path.name))]
+
+
+def quiet_decoders() -> None:
+    """Keep OpenCV and FFmpeg from printing what they think of damaged files: we say it ourselves.
+
+    For programs, before they read the first file; a level in the environment stays.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def read_frames(source: Source) -> Iterator[Frame]:
     """Yield the photo, or the frames of the video.
 
     Raises:
-        HandmeshError: the file cannot be read or decoded.
+        HandmeshError: the file cannot be read or decoded, or a video not to its end.
     """
     if source.is_video:
         yield from _read_video(source.path)
@@ -130,10 +154,17 @@ def _read_video(path: Path) -> Iterator[Frame]:
             time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
             yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, time_s)
             index += 1
+        announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     finally:
         capture.release()
     if index == 0:
         raise HandmeshError(
             f"Cannot read any frame of {path}: it is empty, damaged or of a format that this "
             f"OpenCV does not decode, so convert it to MP4 (H.264)."
+        )
+    # Edit lists hide some frames of a whole file.
+    if path.suffix.lower() in _COUNTED_SUFFIXES and index < 0.9 * announced:
+        raise HandmeshError(
+            f"{path} ends after {index} of {announced:.0f} frames: it is damaged or incomplete, "
+            f"and only these are used."
         )

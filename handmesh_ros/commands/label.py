@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from handmesh_ros.commands.frames import Source, find_sources, read_photo
+from handmesh_ros.arguments import count, number
+from handmesh_ros.commands.frames import Source, find_sources, quiet_decoders, read_photo
+from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.datasets.hand_labels import (
     FILE_NAME,
@@ -27,30 +30,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-score",
-        type=float,
+        type=number(0, 1),
         default=0.8,
         metavar="P",
         help="less certain hands are not labelled (%(default)s)",
     )
-    parser.add_argument("--max-hands", type=int, default=8, help="in a photograph (%(default)s)")
+    parser.add_argument(
+        "--max-hands",
+        type=count(),
+        default=8,
+        metavar="N",
+        help="in a photograph (%(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Run `handmesh label`.
 
     Raises:
-        HandmeshError: an argument is out of its range, or there is no readable photograph.
+        HandmeshError: there is no readable photograph, or the labels cannot be written.
     """
-    if not 0 <= args.min_score <= 1 or args.max_hands < 1:
-        raise HandmeshError("--min-score must be within 0 and 1 and --max-hands at least 1.")
     if not args.folder.is_dir():
         raise HandmeshError(f"{args.folder} is no folder; give one with photographs.")
-    sources = [source for source in find_sources(args.folder) if not source.is_video]
+    output = args.output or args.folder / FILE_NAME
+    sources = [
+        Source(source.path, Path(os.path.relpath(source.path, output.parent)))
+        for source in find_sources(args.folder)
+        if not source.is_video
+    ]
+    Originals(source.path for source in sources).check(output)
+    check_place(output)
+    quiet_decoders()
     find = mediapipe_finder(args.max_hands)
     images = list(label_photographs(sources, find, args.min_score))
     if not images:
         raise HandmeshError(f"The folder {args.folder} holds no photograph that can be read.")
-    output = args.output or args.folder / FILE_NAME
     write_hand_labels(output, images, "MediaPipe Hands 0.10, agreeing with its mirror image")
     labels = [hand.keypoints is not None for image in images for hand in image.hands]
     print(
@@ -65,7 +79,7 @@ def label_photographs(
     """Yield the labels of photographs; those that cannot be read are skipped and counted.
 
     Args:
-        sources: the photographs.
+        sources: the photographs; their names go into the labels.
         find: the detector.
         min_score: see `label_hands`.
     """

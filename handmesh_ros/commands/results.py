@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.commands.frames import Frame, Source, video_rate
+from handmesh_ros.commands.places import Originals, cannot_write
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES
 from handmesh_ros.hand.hands import Hands, ScaleSource
@@ -67,11 +69,9 @@ class JsonWriter:
     """
 
     def __init__(self, path: str, model: dict[str, Any], faces: np.ndarray | None) -> None:
-        self._target = None if path == "-" else Path(path)
+        self._target = Path("the standard output" if path == "-" else path)
         self._partial: Path | None = None
-        self._stream: TextIO = sys.stdout
-        if self._target is not None:
-            self._open(self._target)
+        self._stream = sys.stdout if path == "-" else self._open()
         header: dict[str, Any] = {
             "format": JSON_FORMAT,
             "version": JSON_VERSION,
@@ -80,25 +80,31 @@ class JsonWriter:
         }
         if faces is not None:
             header["faces"] = np.asarray(faces).tolist()
-        self._stream.write(json.dumps(header)[:-1] + ', "images": [')
+        self._before = json.dumps(header)[:-1] + ', "images": ['
         self._errors: list[dict[str, str]] = []
-        self._separator = "\n"
 
-    def _open(self, target: Path) -> None:
+    def _open(self) -> TextIO:
         try:
-            if target.is_dir():
+            if self._target.is_dir():
                 raise IsADirectoryError(0, "it is a folder")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+            if self._target.exists() and not self._target.is_file():  # a pipe, or /dev/null
+                return self._target.open("w", encoding="utf-8")
+            folder = self._target.resolve().parent
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".handmesh.", dir=folder)
         except OSError as error:
-            raise _cannot_write(target, error) from error
+            raise cannot_write(self._target, error) from error
         self._partial = Path(name)
-        self._stream = os.fdopen(handle, "w", encoding="utf-8")
+        return os.fdopen(handle, "w", encoding="utf-8")
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Write one entry of `images`."""
-        self._stream.write(self._separator + json.dumps(entry))
-        self._separator = ",\n"
+        """Write one entry of `images`.
+
+        Raises:
+            OSError: it cannot be written, which ends the run.
+        """
+        self._write(f"{self._before}\n{json.dumps(entry)}")
+        self._before = ","
 
     def add_error(self, path: Path, message: str) -> None:
         """Note a file that could not be read."""
@@ -110,34 +116,49 @@ class JsonWriter:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if kind is None:
-                self._stream.write('\n], "errors": ' + json.dumps(self._errors) + "}\n")
-                self._stream.flush()
+                start = "" if self._before == "," else self._before
+                self._write(f'{start}\n], "errors": {json.dumps(self._errors)}}}\n', flush=True)
                 self._publish()
-        except OSError as problem:
-            raise _cannot_write(self._target or Path("the standard output"), problem) from problem
         finally:
+            if self._stream is not sys.stdout:
+                with contextlib.suppress(OSError):  # of what could not be written before
+                    self._stream.close()
             if self._partial is not None:
-                self._stream.close()
                 self._partial.unlink(missing_ok=True)
 
+    def _write(self, text: str, *, flush: bool = False) -> None:
+        try:
+            self._stream.write(text)
+            if flush:
+                self._stream.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._target)) from error
+
     def _publish(self) -> None:
-        if self._partial is None or self._target is None:
+        if self._partial is None:
             return
         umask = os.umask(0)
         os.umask(umask)
-        self._partial.chmod(0o666 & ~umask)
-        self._partial.replace(self._target)
+        try:
+            self._partial.chmod(0o666 & ~umask)
+            self._partial.replace(self._target.resolve())
+        except OSError as error:
+            raise cannot_write(self._target, error) from error
 
 
 class DrawingWriter:
     """Writes drawn images and videos into a folder, under the names of their sources.
 
+    Args:
+        folder: made where it does not exist.
+        originals: files that no drawing may replace.
+
     Raises:
         HandmeshError: the folder cannot be made or written to.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, originals: Originals) -> None:
+        self._folder, self._originals = folder, originals
         self._taken: set[Path] = set()
         self._video: cv2.VideoWriter | None = None
         try:
@@ -145,10 +166,14 @@ class DrawingWriter:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise _cannot_write(folder, error) from error
+            raise cannot_write(folder, error) from error
 
     def start(self, source: Source) -> None:
-        """Choose the name for what `source` gives: photos as PNG or JPEG, videos as MP4."""
+        """Choose the name for what `source` gives: photos as PNG or JPEG, videos as MP4.
+
+        Raises:
+            HandmeshError: the drawing would replace one of the originals.
+        """
         self._source = source
         suffix = source.path.suffix.lower()
         suffix = ".mp4" if source.is_video else suffix if suffix in (".jpg", ".jpeg") else ".png"
@@ -159,22 +184,23 @@ class DrawingWriter:
             number += 1
         self._taken.add(name)
         self.target = self._folder / name
-        if self.target.exists() and self.target.samefile(source.path):
-            raise HandmeshError(
-                f"Drawing into {self._folder} would overwrite {source.path}: give another folder."
-            )
+        self._originals.check(self.target)
 
     def add(self, drawn: np.ndarray) -> None:
-        """Write one drawn image (H, W, 3) uint8 RGB of the started source."""
+        """Write one drawn image (H, W, 3) uint8 RGB of the started source.
+
+        Raises:
+            HandmeshError: it cannot be written.
+        """
         image = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             if not self._source.is_video:
                 encoded = cv2.imencode(self.target.suffix, image)[1]
-                self.target.write_bytes(encoded.tobytes())
+                _write_whole(self.target, encoded.tobytes())
                 return
         except OSError as error:
-            raise _cannot_write(self.target, error) from error
+            raise cannot_write(self.target, error) from error
         if self._video is None:
             height, width = image.shape[:2]
             codec = cv2.VideoWriter.fourcc(*"mp4v")
@@ -187,13 +213,26 @@ class DrawingWriter:
         self._video.write(image)
 
     def finish(self) -> None:
-        """Close the video of the started source, if it is one."""
-        if self._video is not None:
-            self._video.release()
-            self._video = None
+        """Close the video of the started source, if it is one.
+
+        Raises:
+            HandmeshError: the video could not be written to its end.
+        """
+        if self._video is None:
+            return
+        self._video.release()
+        self._video = None
+        if not cv2.VideoCapture(str(self.target)).isOpened():  # OpenCV tells no writing error.
+            self.target.unlink(missing_ok=True)
+            raise HandmeshError(
+                f"The video {self.target} could not be written to its end: check the space there."
+            )
 
 
-def _cannot_write(path: Path, error: OSError) -> HandmeshError:
-    return HandmeshError(
-        f"Cannot write {path} ({error.strerror}): give a place that you can write to."
-    )
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file, or nothing at all."""
+    try:
+        path.write_bytes(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise

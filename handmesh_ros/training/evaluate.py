@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from handmesh_ros.errors import HandmeshError
+from handmesh_ros.arguments import count, number
+from handmesh_ros.commands.places import check_place
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.backend import BACKEND_NAMES
@@ -139,9 +140,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", type=Path, metavar="FILE", help="write the data set's submission file"
     )
     parser.add_argument("--model", type=Path, help="model file (default: the bundled one)")
-    parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKEND_NAMES)}")
-    parser.add_argument("--threshold", type=float, help="score threshold (default: the model's)")
-    parser.add_argument("--limit", type=int, help="use only the first images of each folder")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", *BACKEND_NAMES),
+        default="auto",
+        metavar="NAME",
+        help=f"auto, {', '.join(BACKEND_NAMES)}",
+    )
+    parser.add_argument(
+        "--threshold", type=number(0, 1), help="score threshold (default: the model's)"
+    )
+    parser.add_argument("--limit", type=count(), help="use only the first images of each folder")
     parser.add_argument(
         "--turn",
         type=int,
@@ -163,34 +172,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    if args.dataset is None and (args.split or args.predictions):
+        raise argparse.ArgumentError(None, "--split and --predictions belong to --dataset")
+    if args.dataset is not None and (args.groups or args.mediapipe or args.turn):
+        raise argparse.ArgumentError(None, "--groups, --mediapipe and --turn are for shards")
+    if args.dataset is not None and len(args.data) != 1:
+        raise argparse.ArgumentError(
+            None, "--dataset takes one folder, the one it was unpacked into"
+        )
+    for target in filter(None, (args.json, args.predictions)):
+        check_place(target)
+    data_sets = {} if args.dataset else _open(args.data)
     estimator = Estimator.from_file(
         args.model, backend=args.backend, score_threshold=args.threshold
     )
     tables: dict[str, Any] = {}
     if args.dataset is None:
-        if args.split or args.predictions:
-            raise HandmeshError("--split and --predictions belong to --dataset; give that, too.")
         results = {}
-        for folder in args.data:
+        for name, shards in data_sets.items():
             groups = GroupMetrics(estimator.score_threshold) if args.groups else None
-            shards = ShardDataset(folder)
             options: dict[str, Any] = {"limit": args.limit, "turn_deg": args.turn}
             figures = evaluate(estimator, shards, groups=groups, **options)
-            results[folder.name] = figures
+            results[name] = figures
             if args.mediapipe:
                 baseline = MediaPipeBaseline(args.mediapipe)
                 figures = evaluate(baseline, shards, **options)
-                results[f"{folder.name}, MediaPipe"] = figures
+                results[f"{name}, MediaPipe"] = figures
                 baseline.close()
             if groups is not None:
-                tables[folder.name] = groups.summary()
+                tables[name] = groups.summary()
     else:
-        if args.groups or args.mediapipe or args.turn:
-            raise HandmeshError(
-                "--groups, --mediapipe and --turn are for shards: leave --dataset out."
-            )
-        if len(args.data) != 1:
-            raise HandmeshError("--dataset takes one folder, the one it was unpacked into.")
         figures = evaluate_officially(
             estimator,
             args.dataset,
@@ -207,3 +218,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def _open(folders: list[Path]) -> dict[str, ShardDataset]:
+    """Return data sets by their folders' names, or by whole paths where names are the same."""
+    names = [folder.resolve().name for folder in folders]
+    return {
+        name if names.count(name) == 1 else str(folder): ShardDataset(folder)
+        for name, folder in zip(names, folders, strict=True)
+    }

@@ -15,6 +15,8 @@ import onnx
 import torch
 
 from handmesh_ros import __version__
+from handmesh_ros.arguments import number
+from handmesh_ros.commands.places import check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.model import HandNetwork
@@ -175,7 +177,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ONNX operator set; 17 is for TensorRT 8 (%(default)s)",
     )
     parser.add_argument("--model-id", help="name and version (default: the file's name)")
-    parser.add_argument("--threshold", type=float, default=0.3, help="default score threshold")
+    parser.add_argument(
+        "--threshold", type=number(0, 1), default=0.3, help="default score threshold"
+    )
     parser.add_argument("--training-data", nargs="*", default=[], help="names of the data sets")
     parser.add_argument("--metrics", type=Path, help="JSON file of `handmesh evaluate --json`")
     parser.add_argument("--licence", default="Apache-2.0", help="licence of the weights")
@@ -184,10 +188,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    if not 0 <= args.threshold <= 1:
-        raise HandmeshError(f"--threshold is {args.threshold:g}: give 0 to 1.")
     if args.output.suffix not in (".onnx", ".ckpt"):
         raise HandmeshError(f"The output {args.output} must end with .onnx or .ckpt.")
+    check_place(args.output)
     if args.output.suffix == ".ckpt":
         args.output.parent.mkdir(parents=True, exist_ok=True)
         save_weights(args.checkpoint, args.output)

@@ -29,6 +29,18 @@ _SKINS = (
     (55.0, "light"),
     (np.inf, "very light"),
 )
+_POSES = {0: "fist", 4: "open"}
+_SOME_FINGERS = "some fingers"
+GROUPS = {
+    "side": ("left", "right"),
+    "size": tuple(name for _, name in _SIZES),
+    "view": ("palm", "edge-on", "back"),
+    "pose": (_POSES[0], _SOME_FINGERS, _POSES[4]),
+    "cover": tuple(name for _, name in _COVERS),
+    "skin": tuple(name for _, name in _SKINS),
+}
+"""All groups by kind of grouping, in the order in which they are shown."""
+
 _FINGERTIPS, _MIDDLE_JOINTS = (8, 12, 16, 20), (6, 10, 14, 18)
 
 
@@ -110,10 +122,10 @@ class GroupMetrics:
                 metrics.update(found, replace(truth, ignored=truth.ignored | ~inside))
 
     def summary(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return `FIGURES` by kind of grouping and group."""
+        """Return `FIGURES` by kind of grouping and group, in the order of `GROUPS`."""
         summaries: dict[str, dict[str, dict[str, Any]]] = {}
-        for (kind, name), metrics in sorted(self._metrics.items()):
-            figures = metrics.summary()
+        for kind, name in ((kind, name) for kind, names in GROUPS.items() for name in names):
+            figures = self._metrics.get((kind, name), Metrics(self.threshold)).summary()
             if figures["hands"]:
                 chosen = {figure: figures[figure] for figure in FIGURES}
                 summaries.setdefault(kind, {})[name] = chosen
@@ -146,4 +158,4 @@ def _pose(points: np.ndarray) -> str:
     """Group of 21 points, (21, 2) or (21, 3)."""
     reach = np.linalg.norm(points - points[WRIST], axis=1)
     stretched = int((reach[list(_FINGERTIPS)] > reach[list(_MIDDLE_JOINTS)]).sum())
-    return {0: "fist", 4: "open"}.get(stretched, "some fingers")
+    return _POSES.get(stretched, _SOME_FINGERS)

@@ -26,7 +26,9 @@ from onnxruntime.quantization.calibrate import (
 )
 from tqdm import tqdm
 
-from handmesh_ros.commands.frames import find_sources, read_photo
+from handmesh_ros.arguments import count, number
+from handmesh_ros.commands.frames import find_sources, quiet_decoders, read_photo
+from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import read_graph
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
@@ -255,10 +257,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="training shards or photos like those that the network will see",
     )
-    parser.add_argument("--images", type=int, default=100, help="at most (%(default)s)")
+    parser.add_argument("--images", type=count(), default=100, help="at most (%(default)s)")
     parser.add_argument(
         "--sensitive",
-        type=float,
+        type=number(0),
         default=SENSITIVE,
         help="convolutions that alone move keypoints further stay float32, share of the hand's "
         "size (%(default)s)",
@@ -271,8 +273,11 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         HandmeshError: the model or the images cannot be used.
     """
-    if args.images < 1:
-        raise HandmeshError("The number of calibration images must be at least 1.")
+    if args.output.suffix != ".onnx":
+        raise HandmeshError(f"The output {args.output} must end with .onnx.")
+    Originals([args.model]).check(args.output)
+    check_place(args.output)
+    quiet_decoders()
     sidecar = Sidecar.read(args.model.with_suffix(".json"))
     feeds = calibration_feeds(args.calibration, sidecar, args.images)
     found = quantize(

@@ -41,7 +41,7 @@ def encode(sample: Sample) -> list[tuple[str, bytes]]:
 def _encode_image(suffix: str, image: np.ndarray, parameters: list[int]) -> bytes:
     done, data = cv2.imencode(suffix, image, parameters)
     if not done:
-        raise HandmeshError(f"an image of shape {image.shape} cannot be encoded as {suffix}")
+        raise HandmeshError(f"An image of shape {image.shape} cannot be encoded as {suffix}.")
     return data.tobytes()
 
 
@@ -144,7 +144,7 @@ class ShardDataset:
     def __init__(self, source: Path | str | Sequence[Path | str]) -> None:
         sources = [source] if isinstance(source, (str, Path)) else list(source)
         self._entries: list[_Entry] = []
-        for path in (p for item in sources for p in _shard_files(Path(item))):
+        for path in (p for item in sources for p in shard_files(Path(item))):
             self._entries += _scan(path)
 
     def __len__(self) -> int:
@@ -178,18 +178,23 @@ class ShardDataset:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
         if image is None:
             raise HandmeshError(
-                f"an image of the sample {entry.key} in {entry.path} is damaged: write the shard "
-                "again"
+                f"An image of the sample {entry.key} in {entry.path} is damaged: write the shard "
+                "again."
             )
         return image
 
 
-def _shard_files(path: Path) -> list[Path]:
+def shard_files(path: Path) -> list[Path]:
+    """Return the .tar files of a folder, sorted, or the one file that `path` is.
+
+    Raises:
+        HandmeshError: there is none.
+    """
     files = sorted(path.glob("*.tar")) if path.is_dir() else [path]
     if not files or not path.exists():
         raise HandmeshError(
-            f"there are no training shards in {path}: give a folder with .tar files, as "
-            "`handmesh synthesize` writes them"
+            f"There are no training shards in {path}: give a folder with .tar files, as "
+            "`handmesh synthesize` writes them."
         )
     return files
 
@@ -209,14 +214,14 @@ def _scan(path: Path) -> list[_Entry]:
                 found.setdefault(key, {})[suffix] = (info.offset_data, info.size)
     except tarfile.TarError as error:
         raise HandmeshError(
-            f"the shard {path} is damaged or incomplete ({error}): write or copy it again"
+            f"The shard {path} is damaged or incomplete ({error}): write or copy it again."
         ) from error
     for key, members in found.items():
         missing = [suffix for suffix in ("jpg", "npz") if suffix not in members]
         if missing:
             raise HandmeshError(
-                f"the sample {key} in the shard {path} lacks its .{missing[0]} member: write the "
-                "shard again"
+                f"The sample {key} in the shard {path} lacks its .{missing[0]} member: write the "
+                "shard again."
             )
     return [_Entry(path, key, members) for key, members in found.items()]
 
@@ -230,14 +235,14 @@ def _read_arrays(entry: _Entry, data: bytes) -> dict[str, Any]:
             arrays: dict[str, Any] = {n: _read_array(archive.read(f"{n}.npy")) for n in names}
     except Exception as error:
         raise HandmeshError(
-            f"the arrays of the sample {entry.key} in {entry.path} are damaged ({error}): write "
-            "the shard again"
+            f"The arrays of the sample {entry.key} in {entry.path} are damaged ({error}): write "
+            "the shard again."
         ) from error
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise HandmeshError(
-            f"the sample {entry.key} in {entry.path} lacks the arrays {', '.join(missing)}: write "
-            "the shard again"
+            f"The sample {entry.key} in {entry.path} lacks the arrays {', '.join(missing)}: write "
+            "the shard again."
         )
     arrays["source"] = str(arrays["source"])
     return arrays

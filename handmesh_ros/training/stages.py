@@ -11,6 +11,7 @@ from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from handmesh_ros.arguments import count, number
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.checkpoint import load_network, trained_steps
@@ -19,7 +20,7 @@ from handmesh_ros.training.evaluate import evaluate, format_table
 from handmesh_ros.training.export import export
 from handmesh_ros.training.shards import ShardDataset
 from handmesh_ros.training.throughput import format_throughput, minutes_of, throughput
-from handmesh_ros.training.train import train
+from handmesh_ros.training.train import check_data, train
 
 
 def train_stages(
@@ -107,10 +108,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder of the run, with a folder for each of several stages (default: runs/NAME)",
     )
-    parser.add_argument("--devices", default="auto", help="processes per machine, or auto")
-    parser.add_argument("--nodes", type=int, default=1, help="machines")
-    parser.add_argument("--max-steps", type=int, help="stop a stage after this many steps")
-    parser.add_argument("--max-minutes", type=float, help="stop after this long")
+    parser.add_argument(
+        "--devices", type=_devices, default="auto", help="processes per machine, or auto"
+    )
+    parser.add_argument("--nodes", type=count(), default=1, help="machines")
+    parser.add_argument("--max-steps", type=count(), help="stop a stage after this many steps")
+    parser.add_argument("--max-minutes", type=number(0), help="stop after this long")
     parser.add_argument(
         "--no-export", action="store_true", help="end without exporting and evaluating"
     )
@@ -127,6 +130,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _devices(text: str) -> str:
+    return text if text == "auto" else str(count()(text))
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     configs = [TrainingConfig.load(path, tuple(args.set)) for path in args.config]
@@ -135,6 +142,8 @@ def run(args: argparse.Namespace) -> int:
         raise HandmeshError(
             f"Two stages have the same name ({', '.join(names)}): each needs a folder of its own."
         )
+    for config in configs:
+        check_data(config, args.data)
     if args.throughput:
         for config in configs:
             rates = throughput(config, args.data)

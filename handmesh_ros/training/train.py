@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.checkpoint import load_checkpoint
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.datasets.augment import Augmenter
@@ -29,8 +31,12 @@ from handmesh_ros.training.datasets.dataset import (
     collate,
 )
 from handmesh_ros.training.datasets.twins import with_twins
-from handmesh_ros.training.shards import ShardDataset
+from handmesh_ros.training.shards import ShardDataset, shard_files
 from handmesh_ros.training.trainer import HandTrainer, ResumableSampler
+
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+    lambda record: "💡 Tip" not in str(record.msg)  # Lightning's advertisements
+)
 
 
 class HandData(lightning.LightningDataModule):
@@ -149,6 +155,25 @@ def make_trainer_module(config: TrainingConfig, pretrained: bool) -> HandTrainer
     )
 
 
+def check_data(config: TrainingConfig, data_dir: Path) -> None:
+    """Check that everything is there that a run reads, before anything is started.
+
+    Args:
+        config: of the run.
+        data_dir: folder that the configured paths are relative to.
+
+    Raises:
+        HandmeshError: a folder holds no shards or no photographs, or there is nothing to train on.
+    """
+    data = config.data
+    if not data.train:
+        raise HandmeshError(f"{config.name} has no training data: list folders in data.train.")
+    for path in (*(source.path for source in (*data.train, *data.validation)), data.spectra):
+        if path:
+            shard_files(data_dir / path)
+    Backgrounds([data_dir / folder for folder in data.backgrounds])
+
+
 def train(
     config: TrainingConfig,
     data_dir: Path,
@@ -175,6 +200,7 @@ def train(
 
     Raises:
         HandmeshError: data are missing or broken, or the loss became not a number.
+        KeyboardInterrupt: Ctrl-C.
     """
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     opt = config.optimisation
@@ -218,5 +244,10 @@ def train(
         ],
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, HandData(config, data_dir), ckpt_path=last if last.exists() else None)
+    try:
+        trainer.fit(module, HandData(config, data_dir), ckpt_path=last if last.exists() else None)
+    except SystemExit as end:
+        if trainer.interrupted:  # by Ctrl-C, which Lightning turns into an exit
+            raise KeyboardInterrupt from end
+        raise
     return last

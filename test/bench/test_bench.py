@@ -84,8 +84,20 @@ def test_graphs_run_on_each_backend_checkpoints_on_torch_and_mediapipe_elsewhere
         ("--hands", "none"),
         ("--hands", "0"),
         ("--repeat", "0"),
+    ],
+)
+def test_option_values_that_cannot_work_exit_with_2(tiny_model, capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", str(tiny_model), *arguments])
+    assert stop.value.code == 2
+    assert f"argument {arguments[0]}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ("--image", "none.jpg"),
-        ("--json", "nowhere/at/all.json"),
+        ("--json", f"{__file__}/all.json"),
         ("--backends", "warp"),
     ],
 )

@@ -71,6 +71,19 @@ def test_a_photo_gives_a_drawn_picture(tiny_model, tmp_path):
     assert np.ptp(drawn) > 50
 
 
+def test_a_folder_of_photos_of_several_sizes_gives_drawn_pictures(tiny_model, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, size in enumerate([(240, 320), (320, 240), (200, 300)]):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((*size, 3), 90 + number, np.uint8))
+    ended = run_demo(folder, tiny_model, tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    drawn = sorted((tmp_path / "out").glob("overlay_*.png"))
+    assert len(drawn) == 3
+    assert cv2.imread(str(drawn[1])).shape[:2] == (320, 240)
+    assert ended.stderr.count("WARN") <= 1
+
+
 def test_no_hands_is_a_failure(tiny_model, tmp_path):
     photo = tmp_path / "black.png"
     cv2.imwrite(str(photo), np.zeros((240, 320, 3), np.uint8))

@@ -7,6 +7,7 @@ from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.training.evaluate import true_hands
 from handmesh_ros.training.groups import (
+    GROUPS,
     GroupMetrics,
     format_groups,
     hand_groups,
@@ -86,4 +87,6 @@ def test_groups_share_the_hands_among_them(sample):
     other = "left" if truth.is_right[2] else "right"
     if other in summary["side"]:
         assert summary["side"][other]["recall"] == 1
+    for kind, groups in summary.items():
+        assert list(groups) == [name for name in GROUPS[kind] if name in groups]
     assert "| side: right |" in format_groups(summary)

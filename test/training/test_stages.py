@@ -1,5 +1,6 @@
 import argparse
 import json
+import signal
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from handmesh_ros.runtime.sidecar import Sidecar
 from handmesh_ros.training.checkpoint import trained_steps
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.stages import add_arguments, run, train_stages
+from handmesh_ros.training.trainer import HandTrainer
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +74,35 @@ def test_one_command_ends_with_a_measured_model(data, tmp_path, capsys):
     assert "recall" in capsys.readouterr().out
 
 
+def test_ctrl_c_stays_one(data, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HandTrainer, "training_step", interrupt)
+    usual = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_stages(stages(tmp_path)[:1], data, [tmp_path / "first"])
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def test_no_time_left_is_said(data, tmp_path, capsys):
     stages(tmp_path)
     words = (tmp_path / "first.yaml", "--data", data, "--output", tmp_path / "run")
     assert run(parse(*words, "--max-minutes", "0")) == 0
     assert "run the same command again" in capsys.readouterr().out
+
+
+def test_missing_data_are_named_before_anything_starts(data, tmp_path, capsys):
+    stages(tmp_path)
+    output = tmp_path / "run"
+    words = [tmp_path / "first.yaml", tmp_path / "second.yaml", "--output", output]
+    with pytest.raises(HandmeshError, match="no training shards in .*nowhere"):
+        run(parse(*words, "--data", tmp_path / "nowhere"))
+    with pytest.raises(HandmeshError, match="No background image"):
+        run(parse(*words, "--data", data, "--set", "data.backgrounds=[none]"))
+    assert capsys.readouterr().out == "" and not output.exists()
 
 
 def test_two_stages_of_one_name_are_refused(data, tmp_path):

@@ -34,8 +34,8 @@ class Backgrounds:
             found = [p for p in sorted(Path(folder).rglob("*")) if p.suffix.lower() in SUFFIXES]
             if not found:
                 raise HandmeshError(
-                    f"the folder of backgrounds {folder} holds no image: give a folder of "
-                    "photographs without hands"
+                    f"The folder of backgrounds {folder} holds no image: give a folder of "
+                    "photographs without hands."
                 )
             self.paths += found
         self._images: dict[int, np.ndarray] = {}
@@ -59,7 +59,7 @@ class Backgrounds:
             image = cv2.imread(str(self.paths[number]), cv2.IMREAD_COLOR)
             if image is None:
                 raise HandmeshError(
-                    f"the background {self.paths[number]} cannot be read as an image: remove it"
+                    f"The background {self.paths[number]} is no readable image: remove it."
                 )
             scale = LONGEST_SIDE / max(image.shape[:2])
             if scale < 1:

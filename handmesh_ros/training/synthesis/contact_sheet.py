@@ -48,5 +48,9 @@ def write_contact_sheet(path: Path, samples: Sequence[Sample], columns: int = 8)
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % min(columns, len(tiles)))
     columns = min(columns, len(tiles))
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    if not cv2.imwrite(str(path), np.vstack(rows)[..., ::-1]):
-        raise HandmeshError(f"the contact sheet cannot be written to {path}: choose another file")
+    try:
+        written = cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
+    except cv2.error:
+        written = False
+    if not written:
+        raise HandmeshError(f"Cannot write {path}: give a .png that you can write to.")

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handmesh_ros.errors import HandmeshError
+from handmesh_ros.arguments import count
+from handmesh_ros.commands.places import check_place
 from handmesh_ros.training.sample import Sample
 from handmesh_ros.training.shards import ShardWriter, encode
 
@@ -72,6 +74,7 @@ _maker: SampleMaker | None = None
 def _start_worker(*arguments: Any) -> None:
     """Open a renderer in this process; Mesa draws with one thread, as the processes share work."""
     global _maker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that ends this one.
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
     _maker = SampleMaker(*arguments)
@@ -136,16 +139,21 @@ def synthesize(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `handmesh synthesize`."""
     parser.add_argument("output", type=Path, help="folder for the shards")
-    parser.add_argument("--count", type=int, default=1000, help="number of images")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same images")
+    parser.add_argument("--count", type=count(), default=1000, help="number of images")
+    parser.add_argument("--seed", type=count(0), default=0, help="same seed, same images")
     parser.add_argument(
-        "--size", type=int, nargs="+", default=[320], metavar="PX", help="side, or width height"
+        "--size",
+        type=count(32),
+        nargs="+",
+        default=[320],
+        metavar="PX",
+        help="side, or width height",
     )
     parser.add_argument("--skins", type=Path, help="folder of hand skin textures")
     parser.add_argument(
         "--backgrounds", type=Path, nargs="+", default=[], help="folders of photos without hands"
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--workers", type=count(), default=os.cpu_count() or 1, help="processes")
     parser.add_argument(
         "--without",
         choices=OMITTABLE,
@@ -158,14 +166,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run `handmesh synthesize`."""
-    if len(args.size) > 2 or min(args.size) < 32:
-        raise HandmeshError("--size takes one or two numbers of at least 32 pixels")
-    if args.count < 1 or args.workers < 1:
-        raise HandmeshError("--count and --workers take numbers of at least 1")
+    if len(args.size) > 2:
+        raise argparse.ArgumentError(None, "--size takes a side, or a width and a height")
     size = (args.size[0], args.size[-1])
     if args.contact_sheet:
         from handmesh_ros.training.synthesis.contact_sheet import write_contact_sheet
 
+        check_place(args.contact_sheet)
         maker = SampleMaker(args.seed, size, args.skins, args.backgrounds, args.without)
         samples = [maker.make(index) for index in range(min(args.count, 48))]
         write_contact_sheet(args.contact_sheet, samples)

@@ -202,8 +202,8 @@ def open_context() -> Any:
         return moderngl.create_context(**options)
     except Exception as error:
         raise HandmeshError(
-            f"drawing training images needs EGL with OpenGL 3.3 and opening it failed ({error}): "
-            "install the Debian packages libegl1 libegl-mesa0 libgl1-mesa-dri"
+            f"Drawing training images needs EGL with OpenGL 3.3 and opening it failed ({error}): "
+            "install the Debian packages libegl1 libegl-mesa0 libgl1-mesa-dri."
         ) from error
 
 

@@ -130,8 +130,8 @@ def _read(folder: Path) -> np.ndarray:
             layers.append(image[..., ::-1])
     if not layers:
         raise HandmeshError(
-            f"the folder of skins {folder} holds no readable image: give a folder of hand skin "
-            "textures, or none for painted skins"
+            f"The folder of skins {folder} holds no readable image: give a folder of hand skin "
+            "textures, or none for painted skins."
         )
     return np.ascontiguousarray(np.stack(layers))
 
