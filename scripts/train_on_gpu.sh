@@ -31,7 +31,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# = 1 ] || { sed -n '2,36s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# = 1 ] || { sed -n '2,30s/^# \{0,1\}//p' "$0"; exit 2; }
 out=$1
 data=${DATA:-$out/data} back=$out/back python=${PYTHON:-python3}
 part=10000 # images with one seed
