@@ -31,12 +31,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# = 1 ] || { sed -n '2,36s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# = 1 ] || { sed -n '2,30s/^# \{0,1\}//p' "$0"; exit 2; }
 out=$1
 data=${DATA:-$out/data} back=$out/back python=${PYTHON:-python3}
 part=10000 # images with one seed
 stages=(mobile_gpu mobile_2_texture mobile_3_colours)
-export PYTHONPATH=$PWD PYTHONUNBUFFERED=1
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 mkdir -p "$data" "$back"
 exec > >(tee -a "$back/log.txt") 2>&1
 handmesh() { "$python" -m handmesh_ros.cli "$@"; }
