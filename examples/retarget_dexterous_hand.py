@@ -17,16 +17,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import rclpy
-from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
-from sensor_msgs.msg import JointState
+try:
+    import numpy as np
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.node import Node
+    from sensor_msgs.msg import JointState
 
-from handmesh_ros.errors import HandmeshError
-from handmesh_ros.grasp.follower import HandFollower
-from handmesh_ros.hand.conventions import RIGHT, SIDES, WRIST, operator_frame
-from handmesh_ros.msg import HandMeshArray
+    from handmesh_ros.errors import HandmeshError
+    from handmesh_ros.grasp.follower import HandFollower
+    from handmesh_ros.hand.conventions import RIGHT, SIDES, WRIST, operator_frame
+    from handmesh_ros.msg import HandMeshArray
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(
+        "retarget_dexterous_hand: a part of ROS 2 or of handmesh_ros is not in this terminal "
+        f"({error}): source setup.bash of the workspace, or .colcon/env.sh where `make` has made "
+        "one."
+    )
 
 MODELS = "https://github.com/dexsuite/dex-urdf"
 

@@ -15,20 +15,28 @@ import math
 import sys
 from typing import Any
 
-import numpy as np
-import rclpy
-from geometry_msgs.msg import PoseStamped
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
-from std_msgs.msg import Bool
+try:
+    import numpy as np
+    import rclpy
+    from geometry_msgs.msg import PoseStamped
+    from rcl_interfaces.msg import ParameterDescriptor
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.node import Node
+    from std_msgs.msg import Bool
 
-from handmesh_ros.errors import HandmeshError
-from handmesh_ros.grasp.clutch import Clutch
-from handmesh_ros.grasp.follower import HandFollower
-from handmesh_ros.hand.conventions import SIDES
-from handmesh_ros.hand.rotations import matrices, quaternions
-from handmesh_ros.msg import HandMesh, HandMeshArray
+    from handmesh_ros.errors import HandmeshError
+    from handmesh_ros.grasp.clutch import Clutch
+    from handmesh_ros.grasp.follower import HandFollower
+    from handmesh_ros.hand.conventions import SIDES
+    from handmesh_ros.hand.rotations import matrices, quaternions
+    from handmesh_ros.msg import HandMesh, HandMeshArray
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(
+        f"teleop_wrist: a part of ROS 2 or of handmesh_ros is not in this terminal ({error}): "
+        "source setup.bash of the workspace, or .colcon/env.sh where `make` has made one."
+    )
 
 GESTURES = {
     "open": HandMesh.OPEN,

@@ -29,7 +29,7 @@ ARGUMENTS = {
         "YAML file with the node's parameters",
     ),
     "model": ("", "path of a trained model, NAME.onnx"),
-    "backend": ("", "auto, tensorrt, tensorrt_rtx, onnxruntime, openvino or torch"),
+    "backend": ("", "auto, tensorrt, tensorrt_rtx, onnxruntime, openvino, openvino_bf16 or torch"),
     "image_transport": ("", "raw or compressed"),
     "use_depth": ("", "true or false: take the hands' size from depth images"),
     "autostart": ("", "false leaves configuring and activating to a lifecycle manager"),

@@ -1,10 +1,11 @@
 """Runs the detector at 30 Hz for an hour and watches its memory, its rate and what it drops.
 
 The detector is a process of its own, all its outputs are subscribed, the demonstration clip is
-played to it again and again. Ends with status 1 when its memory grows or it dies.
+played to it again and again. Ends with status 1 when its memory grows, is too much, or it dies.
 
     make soak                # an hour
     make soak MINUTES=5
+    make soak MINUTES=0.5    # its resident memory at work
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ SAMPLES = 240
 """Measurements of memory in a run."""
 
 START_TIMEOUT_S = 60.0
+MEGABYTES_PER_MIB = 2**20 / 1e6
 WARM_UP = 0.2
 """Part of the run whose memory does not count: buffers and caches fill."""
 
@@ -181,7 +183,7 @@ def summary(camera: Camera, samples: Sequence[float], minutes: float) -> list[st
         f"age             p50 {np.percentile(ages, 50):.1f} ms, p95 {np.percentile(ages, 95):.1f} "
         f"ms, p99 {np.percentile(ages, 99):.1f} ms",
         f"memory          {samples[0]:.1f} MiB at first, {samples[-1]:.1f} MiB at the end, "
-        f"largest {max(samples):.1f} MiB",
+        f"largest {max(samples):.1f} MiB ({MEGABYTES_PER_MIB * max(samples):.0f} MB)",
         f"growth          {growth_mib(samples):+.2f} MiB in {apart_minutes:.0f} min, after the "
         "warm-up",
     ]
@@ -192,6 +194,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="(%(default)g)")
     parser.add_argument("--limit", type=float, default=8.0, help="of growth, MiB (%(default)g)")
+    parser.add_argument(
+        "--most", type=float, default=350.0, help="of resident memory, MB (%(default)g)"
+    )
     parser.add_argument("--model", default="", help=".onnx (the bundled model)")
     options = parser.parse_args()
     if not 0.1 <= options.minutes < float("inf"):
@@ -219,6 +224,9 @@ def main() -> int:
     print("\n".join(summary(camera, samples, options.minutes)))
     if growth_mib(samples) > options.limit:
         print(f"soak: memory grew by more than {options.limit:g} MiB", file=sys.stderr)
+        return 1
+    if MEGABYTES_PER_MIB * max(samples) > options.most:
+        print(f"soak: resident memory was above {options.most:g} MB", file=sys.stderr)
         return 1
     if not camera.received:
         print("soak: no results came", file=sys.stderr)

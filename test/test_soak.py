@@ -44,6 +44,12 @@ def test_a_short_soak_reports_rate_drops_age_and_memory(tiny_model):
     assert re.match(r"p50 \d", lines["age"])
 
 
+def test_too_much_memory_fails(tiny_model):
+    ended = run("--minutes", "0.1", "--model", str(tiny_model), "--limit", "400", "--most", "20")
+    assert ended.returncode == 1
+    assert "soak: resident memory was above 20 MB" in ended.stderr
+
+
 def test_a_detector_that_does_not_start_is_one_sentence():
     ended = run("--minutes", "0.1", "--model", "/nowhere/model.onnx")
     assert ended.returncode == 1

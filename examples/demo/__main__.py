@@ -10,15 +10,20 @@ import sys
 import time
 from pathlib import Path
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
+try:
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
 
-import handmesh_ros
-from examples.demo.listener import Listener
-from examples.demo.report import write_bag, write_drawings
-from handmesh_ros.commands.frames import Source, find_sources, read_frames
-from handmesh_ros.errors import HandmeshError
+    import handmesh_ros
+    from examples.demo.listener import Listener
+    from examples.demo.report import write_bag, write_drawings
+    from handmesh_ros.commands.frames import Source, find_sources, read_frames
+    from handmesh_ros.errors import HandmeshError
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"demo: a part of what it runs in is missing ({error}): start it by `make demo`.")
 
 BUNDLED_CLIP = Path(handmesh_ros.__file__).parent / "assets" / "demo.mp4"
 NAMESPACE = "/demo"

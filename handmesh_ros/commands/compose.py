@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from handmesh_ros.arguments import count, number
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=count(32), default=usual.size, metavar="PX", help="side (%(default)s)"
     )
+    parser.add_argument("--workers", type=count(), default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--cache", type=Path, help="folder that keeps the cut-outs")
 
 
@@ -81,5 +83,6 @@ def run(args: argparse.Namespace) -> None:
         ),
         cache=args.cache,
         first=args.first,
+        workers=args.workers,
     )
     print(f"Wrote {args.count} composites into {args.output}.")

@@ -12,6 +12,7 @@ from handmesh_ros.hand.conventions import (
     WRIST,
     operator_frame,
 )
+from handmesh_ros.hand.vectors import cross, lengths, units
 
 THUMB_HINGE = np.array([0.53, 0.43, -0.73])
 """Axis about which the thumb closes in an open right hand, in the operator frame of the wrist
@@ -34,8 +35,7 @@ def pinch_aperture(joints: np.ndarray) -> np.ndarray:
     Returns:
         (...) metres.
     """
-    apart = joints[..., THUMB_TIP, :] - joints[..., INDEX_TIP, :]
-    return np.linalg.norm(apart, axis=-1)
+    return lengths(joints[..., THUMB_TIP, :] - joints[..., INDEX_TIP, :])
 
 
 def pinch_point(joints: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def approach_direction(joints: np.ndarray) -> np.ndarray:
     Returns:
         (..., 3) unit vectors in the frame of `joints`; zero where the wrist is at the pinch point.
     """
-    return _unit(pinch_point(joints) - joints[..., WRIST, :])
+    return units(pinch_point(joints) - joints[..., WRIST, :])
 
 
 def bone_frames(joints: np.ndarray, is_right: np.ndarray | bool) -> np.ndarray:
@@ -89,14 +89,14 @@ def bone_frames(joints: np.ndarray, is_right: np.ndarray | bool) -> np.ndarray:
     joints = np.asarray(joints, np.float64)
     wrist = operator_frame(joints, is_right)
     bones = np.stack([joints[..., b, :] - joints[..., a, :] for a, b in SKELETON], axis=-2)
-    along = _unit(bones).reshape(*joints.shape[:-2], 5, 4, 3)
-    bends = np.cross(along[..., :-1, :], along[..., 1:, :])
+    along = units(bones).reshape(*joints.shape[:-2], 5, 4, 3)
+    bends = cross(along[..., :-1, :], along[..., 1:, :])
     bends[..., 0, 0, :] = 0.0  # the thumb's first joint is a saddle: it does not only close
     bends = bends.sum(-2)
-    hinges = _unit(bends + PRIOR_WEIGHT * _usual_hinges(wrist, is_right))[..., None, :]
+    hinges = units(bends + PRIOR_WEIGHT * _usual_hinges(wrist, is_right))[..., None, :]
     z_axis = np.concatenate([along[..., 1:, :], along[..., -1:, :]], axis=-2)
-    x_axis = _unit(np.cross(hinges, z_axis))
-    frames = np.stack([x_axis, np.cross(z_axis, x_axis), z_axis], axis=-1)
+    x_axis = units(cross(hinges, z_axis))
+    frames = np.stack([x_axis, cross(z_axis, x_axis), z_axis], axis=-1)
     frames = frames.reshape(*joints.shape[:-2], 20, 3, 3)
     return np.concatenate([wrist[..., None, :, :], frames], axis=-3)
 
@@ -113,8 +113,3 @@ def _usual_hinges(wrist: np.ndarray, is_right: np.ndarray | bool) -> np.ndarray:
     thumb = (wrist @ thumb[..., None])[..., 0]
     fingers = np.broadcast_to(wrist[..., None, :, 1], (*thumb.shape[:-1], 4, 3))
     return np.concatenate([thumb[..., None, :], fingers], axis=-2)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1.0)

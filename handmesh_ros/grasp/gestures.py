@@ -8,6 +8,7 @@ import numpy as np
 
 from handmesh_ros.grasp.geometry import CHAINS, pinch_aperture
 from handmesh_ros.hand.size import hand_length
+from handmesh_ros.hand.vectors import lengths
 
 STRAIGHT_DEG, CLOSED_DEG = 45.0, 105.0
 """A finger whose three joints bend by less in sum counts as stretched, by more as closed."""
@@ -42,11 +43,12 @@ def finger_bends(joints: np.ndarray) -> np.ndarray:
     Returns:
         (..., 5) degrees, thumb to little finger. Neither size nor position matter.
     """
-    bones = np.diff(np.asarray(joints, np.float64)[..., CHAINS, :], axis=-2)
-    length = np.maximum(np.linalg.norm(bones, axis=-1), 1e-9)
+    chains = np.asarray(joints, np.float64)[..., CHAINS, :]
+    bones = chains[..., 1:, :] - chains[..., :-1, :]
+    length = np.maximum(lengths(bones), 1e-9)
     dots = np.einsum("...bd,...bd->...b", bones[..., :-1, :], bones[..., 1:, :])
     cosines = dots / (length[..., :-1] * length[..., 1:])
-    return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0))).sum(-1)
+    return np.degrees(np.arccos(np.minimum(np.maximum(cosines, -1.0), 1.0))).sum(-1)
 
 
 def clarity(joints: np.ndarray) -> np.ndarray:
@@ -67,13 +69,14 @@ def clarity(joints: np.ndarray) -> np.ndarray:
     bends = finger_bends(joints)[:, 1:]
     closed = _ramp(bends, STRAIGHT_DEG, CLOSED_DEG)
     ratio = pinch_aperture(joints) / np.maximum(hand_length(joints), 1e-6)
-    pinch = 1.0 - np.maximum(_ramp(ratio, MEET_RATIO, APART_RATIO), closed[:, 1:].min(-1))
+    index, others = closed[:, 0], closed[:, 1:].min(-1)
+    pinch = 1.0 - np.maximum(_ramp(ratio, MEET_RATIO, APART_RATIO), others)
     rest = 1.0 - _ramp(pinch, LEAVE, ENTER)
-    result = np.zeros((len(joints), len(Gesture)))
+    result = np.empty((len(joints), len(Gesture)))
     result[:, Gesture.OPEN] = rest * (1.0 - closed.max(-1))
     result[:, Gesture.PINCH] = pinch
-    result[:, Gesture.GRASP] = rest * closed.min(-1)
-    result[:, Gesture.POINT] = rest * np.minimum(1.0 - closed[:, 0], closed[:, 1:].min(-1))
+    result[:, Gesture.GRASP] = rest * np.minimum(index, others)
+    result[:, Gesture.POINT] = rest * np.minimum(1.0 - index, others)
     result[:, Gesture.NONE] = 1.0 - result[:, 1:].max(-1)
     return result
 
@@ -144,4 +147,4 @@ def settled(clarities: np.ndarray, held: np.ndarray) -> np.ndarray:
 
 
 def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
+    return np.minimum(np.maximum((values - low) / (high - low), 0.0), 1.0)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from handmesh_ros.hand.vectors import cross, lengths
+
 LEFT, RIGHT = 0, 1
 SIDES = ("left", "right")
 
@@ -57,6 +59,7 @@ SKELETON = tuple(
 )
 """20 bones as (parent, child) keypoint indices."""
 
+_IDENTITY = np.eye(3)
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 """Reflection through the plane x = 0 that maps a right hand onto a left one."""
 
@@ -81,12 +84,11 @@ def operator_frame(joints: np.ndarray, is_right: np.ndarray | bool) -> np.ndarra
     z_axis = joints[..., MIDDLE_MCP, :] - joints[..., WRIST, :]
     across = joints[..., INDEX_MCP, :] - joints[..., LITTLE_MCP, :]
     across = np.where(right[..., None], across, -across)
-    z_norm = np.linalg.norm(z_axis, axis=-1, keepdims=True)
+    z_norm = lengths(z_axis, keepdims=True)
     z_axis = z_axis / np.where(z_norm > 0, z_norm, 1.0)
     y_axis = across - (across * z_axis).sum(-1, keepdims=True) * z_axis
-    y_norm = np.linalg.norm(y_axis, axis=-1, keepdims=True)
+    y_norm = lengths(y_axis, keepdims=True)
     y_axis = y_axis / np.where(y_norm > 0, y_norm, 1.0)
-    x_axis = np.cross(y_axis, z_axis)
-    frame = np.stack([x_axis, y_axis, z_axis], axis=-1)
+    frame = np.stack([cross(y_axis, z_axis), y_axis, z_axis], axis=-1)
     degenerate = (z_norm[..., 0] < 1e-9) | (y_norm[..., 0] < 1e-9)
-    return np.where(degenerate[..., None, None], np.eye(3), frame)
+    return np.where(degenerate[..., None, None], _IDENTITY, frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -100,7 +100,7 @@ class Hands:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"hand {index} of {len(self)}")
             index = [int(index)]
-        return Hands(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+        return Hands(**{name: values[index] for name, values in vars(self).items()})
 
     def __iter__(self) -> Iterator[Hands]:
         return (self[i] for i in range(len(self)))

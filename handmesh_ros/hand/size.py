@@ -22,7 +22,8 @@ def hand_length(joints: np.ndarray) -> np.ndarray:
     Returns:
         (...) metres.
     """
-    bones = np.diff(np.asarray(joints)[..., LENGTH_CHAIN, :], axis=-2)
+    chain = np.asarray(joints)[..., LENGTH_CHAIN, :]
+    bones = chain[..., 1:, :] - chain[..., :-1, :]
     return np.sqrt(np.einsum("...bd,...bd->...b", bones, bones)).sum(-1)
 
 
@@ -53,6 +54,8 @@ def calibrated(hands: Hands, left_m: float, right_m: float) -> Hands:
         left_m: `hand_length` of left hands, metres; 0 where it is not known.
         right_m: the same of right hands.
     """
+    if not left_m and not right_m:
+        return hands
     known = np.where(hands.handedness == RIGHT, right_m, left_m)
     length = np.maximum(hand_length(hands.joints), 1e-6)
     factor = np.where(known > 0, known / length, 1.0)

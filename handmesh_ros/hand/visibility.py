@@ -14,6 +14,10 @@ IN_FRONT_M = 0.02
 
 _NEAREST_M = 1e-3
 
+_SPHERES = np.eye(21, dtype=np.float32)
+_SPHERES = np.concatenate([_SPHERES, _SPHERES[np.array(SKELETON)].mean(1)])
+"""(41, 21) keypoints to the places of the spheres."""
+
 
 def is_inside(keypoints_2d: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     """Return (N, 21) whether keypoints lie in the image.
@@ -39,8 +43,7 @@ def is_unobstructed(joints: np.ndarray) -> np.ndarray:
     count = len(joints)
     if not count:
         return np.ones((0, 21), bool)
-    ends = np.array(SKELETON)
-    spheres = np.concatenate([joints, joints[:, ends].mean(2)], axis=1).reshape(-1, 3)
+    spheres = (_SPHERES @ joints).reshape(-1, 3)
     points = joints.reshape(-1, 3)
     distance = np.maximum(np.sqrt(np.einsum("pd,pd->p", points, points)), _NEAREST_M)
     rays = points / distance[:, None]

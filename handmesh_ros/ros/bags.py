@@ -193,22 +193,32 @@ class BagWriter(AbstractContextManager["BagWriter"]):
             message: of any ROS 2 type or of ours.
             latched: later subscribers get the topic's last message too.
         """
-        name = type_name(type(message))
+        kind = type(message)
+        data, name = serialize_message(message), type_name(kind)
+        # rclpy leaves chance bytes between fields, rosbags zeros.
+        zeroed = self._types.serialize_cdr(self._types.deserialize_cdr(data, name), name)
+        self.write_serialized(topic, time_ns, bytes(zeroed), kind, latched=latched)
+
+    def write_serialized(
+        self, topic: str, time_ns: int, data: bytes, kind: type, *, latched: bool = False
+    ) -> None:
+        """Append a message that is serialised already.
+
+        Args:
+            topic: with namespace.
+            time_ns: of recording, nanoseconds.
+            data: with zeros between the fields, or the same messages do not give the same bytes.
+            kind: of the message.
+            latched: later subscribers get the topic's last message too.
+        """
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(
                 topic,
-                name,
+                type_name(kind),
                 typestore=self._types,
                 offered_qos_profiles=[LATCHED] if latched else [],
             )
-        self._writer.write(self._connections[topic], time_ns, self._serialize(message, name))
-
-    def _serialize(self, message: Any, name: str) -> bytes:
-        """Return the bytes; rclpy leaves chance bytes between fields, rosbags zeros."""
-        serialized = serialize_message(message)
-        return bytes(
-            self._types.serialize_cdr(self._types.deserialize_cdr(serialized, name), name)
-        )
+        self._writer.write(self._connections[topic], time_ns, data)
 
 
 def choose_topic(candidates: Sequence[str], what: str, option: str) -> str:

@@ -57,7 +57,7 @@ class CalibrationService:
     ) -> CalibrateHand.Response:
         try:
             measured = self._measure(request.side, request.length_m)
-            store_length(self._path, request.side, measured.length_m)
+            damaged = store_length(self._path, request.side, measured.length_m)
             self._apply(SIDES[request.side], measured.length_m)
         except HandmeshError as problem:
             response.message = str(problem)
@@ -69,6 +69,11 @@ class CalibrationService:
             f"The {SIDES[request.side]} hand is {measured.length_m:.4f} m long by {how}; "
             f"stored in {self._path}."
         )
+        if damaged is not None:
+            response.message += (
+                f" What was there could not be read, the length of the {SIDES[1 - request.side]} "
+                f"hand perhaps among it: it is kept as {damaged}."
+            )
         self._node.get_logger().info(response.message)
         return response
 

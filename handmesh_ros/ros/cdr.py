@@ -17,11 +17,10 @@ class CdrWriter:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def write(self, layout: str, *values: float) -> None:
-        """Append numbers; `layout` has one `struct` letter for each."""
-        for letter, value in zip(layout, values, strict=True):
-            self._align(struct.calcsize(letter))
-            self._buffer += struct.pack("<" + letter, value)
+    def write(self, kind: str, *values: float) -> None:
+        """Append numbers of one kind, a letter of `struct`."""
+        self._align(struct.calcsize(kind))
+        self._buffer += struct.pack(f"<{len(values)}{kind}", *values)
 
     def write_string(self, text: str) -> None:
         """Append a string: its length with the final zero, then its bytes."""
@@ -35,6 +34,11 @@ class CdrWriter:
         if len(elements):
             self._align(elements.dtype.itemsize)
             self._buffer += np.ascontiguousarray(elements, elements.dtype.newbyteorder("<")).data
+
+    def write_aligned(self, data: bytes, alignment: int) -> None:
+        """Append what is laid out already; `alignment` is the size of its largest number."""
+        self._align(alignment)
+        self._buffer += data
 
     def to_bytes(self) -> bytes:
         """Return the message with its encapsulation header."""

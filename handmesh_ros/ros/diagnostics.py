@@ -49,7 +49,7 @@ class FrameRecord:
     @classmethod
     def of(cls, result: Result, *, finished_s: float) -> FrameRecord:
         """Return the record of an image whose hands have just been published."""
-        latency = result.message.latency
+        latency = result.latency
         return cls(
             finished_s=finished_s,
             hands=len(result.hands),
@@ -147,7 +147,7 @@ def status_message(
     if numbers["problem"]:
         level, text = WARN, str(numbers["problem"])
     elif not receiving:
-        text = "idle: nobody subscribes to hands, markers or overlay"
+        text = "idle: nobody subscribes to a result"
     elif not numbers["rate [Hz]"]:
         level, text = WARN, "no images come in"
     elif abs(age_ms) > OTHER_CLOCK_MS:

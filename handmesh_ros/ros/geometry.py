@@ -60,7 +60,7 @@ def wrist_covariances(
     around = across + (UNSEEN_SIGMA_M_S * np.asarray(ages_s)) ** 2
     covariances = np.zeros((len(positions), 6, 6))
     covariances[:, :3, :3] = (along - across)[:, None, None] * ray[:, :, None] * ray[:, None]
-    for axis in range(3):
-        covariances[:, axis, axis] += around
-        covariances[:, 3 + axis, 3 + axis] = ROTATION_SIGMA_RAD**2
+    diagonals = covariances.reshape(-1, 36)[:, ::7]
+    diagonals[:, :3] += around[:, None]
+    diagonals[:, 3:] = ROTATION_SIGMA_RAD**2
     return covariances

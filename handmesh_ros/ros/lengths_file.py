@@ -40,7 +40,7 @@ def read_lengths(path: Path) -> dict[str, float]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise HandmeshError(
             f"The hand lengths in {path} cannot be read ({type(error).__name__}), so sizes are "
-            "assumed: delete the file or call calibrate_hand again."
+            "assumed: mend the file or call calibrate_hand again."
         ) from error
     if stored is None:
         return {}
@@ -54,33 +54,51 @@ def read_lengths(path: Path) -> dict[str, float]:
     return {side: float(length) for side, length in stored.items()}
 
 
-def store_length(path: Path, side: int, length_m: float) -> None:
+def store_length(path: Path, side: int, length_m: float) -> Path | None:
     """Store the length of one hand; the other one's stays.
+
+    A damaged file may hold the other one's, so it is not overwritten but kept beside.
 
     Args:
         path: of the file; it and its folder are made where they are missing.
         side: LEFT or RIGHT.
         length_m: metres.
 
+    Returns:
+        Where a damaged file is kept now; None where there was none.
+
     Raises:
-        HandmeshError: the file cannot be read or written, or the length is not that of a hand.
+        HandmeshError: the file cannot be written, or the length is not that of a hand.
     """
     check_length(length_m, f"The length of the {SIDES[side]} hand")
+    kept = None
     try:
         lengths = read_lengths(path)
     except HandmeshError:
         lengths = {}
+        kept = _free_name(path) if path.is_file() else None
     lengths[SIDES[side]] = round(float(length_m), 5)
     temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(_HEADER + yaml.safe_dump(lengths))
+        if kept is not None:
+            path.rename(kept)
         temporary.replace(path)
     except OSError as error:
         raise HandmeshError(
             f"The hand length cannot be stored in {path} ({error.strerror}): make it writable or "
             "set calibration_file."
         ) from error
+    return kept
+
+
+def _free_name(path: Path) -> Path:
+    """Return a name beside `path`, .damaged or else .damaged2 and so on, that is not taken."""
+    kept, number = path.with_name(f"{path.name}.damaged"), 2
+    while kept.exists():
+        kept, number = path.with_name(f"{path.name}.damaged{number}"), number + 1
+    return kept
 
 
 def check_length(length_m: Any, what: str) -> None:

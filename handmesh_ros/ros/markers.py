@@ -66,7 +66,7 @@ class MarkerBuilder:
             np.concatenate([np.full((1, 3), 255.0), np.repeat(FINGER_COLORS, 4, axis=0)])
         )
         self._shown: set[int] = set()
-        check_layout()
+        check_marker_layout()
 
     def build(
         self,
@@ -160,14 +160,16 @@ def serialize(
     writer = CdrWriter()
     writer.write("I", len(contents))
     for content in contents:
-        writer.write("iI", stamp.sec, stamp.nanosec)
+        writer.write("i", stamp.sec)
+        writer.write("I", stamp.nanosec)
         writer.write_string(frame_id)
         writer.write_string(content.namespace)
-        writer.write("iii", content.id, content.type, content.action)
-        writer.write("ddddddd", *content.pose)
-        writer.write("ddd", *content.scale)
-        writer.write("ffff", *content.color)
-        writer.write("iI?", *lifetime, False)
+        writer.write("i", content.id, content.type, content.action)
+        writer.write("d", *content.pose)
+        writer.write("d", *content.scale)
+        writer.write("f", *content.color)
+        writer.write("i", *lifetime)
+        writer.write("?", False)
         writer.write_sequence(content.points)
         writer.write_sequence(content.colors)
         _write_no_texture(writer)
@@ -176,7 +178,7 @@ def serialize(
     return writer.to_bytes()
 
 
-def check_layout() -> None:
+def check_marker_layout() -> None:
     """Check that this ROS release reads what `serialize` writes.
 
     Raises:
@@ -199,7 +201,7 @@ def check_layout() -> None:
 
 def _write_no_texture(writer: CdrWriter) -> None:
     writer.write_string("")
-    writer.write("iI", 0, 0)
+    writer.write("I", 0, 0)
     writer.write_string("")
     writer.write_string("")
     writer.write("I", 0)

@@ -1,11 +1,11 @@
-"""`Hands` to messages. Long fields are flat arrays: they cost a copy, not a Python loop."""
+"""`Hands` to messages."""
 
 from __future__ import annotations
 
 import array
 
 import numpy as np
-from geometry_msgs.msg import PoseArray, Vector3
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -23,84 +23,73 @@ from handmesh_ros.hand.conventions import (
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.rotations import matrices, quaternions
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.hand.vectors import lengths
 from handmesh_ros.hand.visibility import is_inside, is_unobstructed
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
 from handmesh_ros.ros.geometry import wrist_covariances
-from handmesh_ros.temporal.tracker import TrackedHands
+from handmesh_ros.ros.hand_array import HandArray, hand_layout
+from handmesh_ros.temporal.tracker import State, TrackedHands
 
 SHAPE_COUNT = 10
 
-HIDDEN_JOINT_WEIGHT = 0.5
+HIDDEN_JOINT_WEIGHT = np.float32(0.5)
 """Trust in a joint that a hand hides: its place follows from the rest of the hand only."""
 
 
-def hands_to_message(
+def hand_array(
     tracked: TrackedHands,
     header: Header,
     *,
     image_size: tuple[int, int],
     intrinsics: np.ndarray,
     publish_mesh: bool = True,
-) -> HandMeshArray:
-    """Return the message; `latency`, `model_id` and `calibrated` are left to the caller.
+    calibrated: bool = False,
+    model_id: str = "",
+) -> HandArray:
+    """Return what is published of the hands of one image.
 
     Args:
-        tracked: hands of one image; those of no tracker as `TrackedHands.untracked`.
-        header: the image's header; goes in untouched.
+        tracked: the hands; those of no tracker as `TrackedHands.untracked`.
+        header: the image's; goes in untouched.
         image_size: (height, width) of the image, pixels.
         intrinsics: (4,) fx, fy, cx, cy, pixels.
         publish_mesh: fill vertices and vertex colours.
+        calibrated: the intrinsics come from camera_info.
+        model_id: of the network.
     """
-    message = HandMeshArray(header=header, intrinsics=np.asarray(intrinsics, np.float64))
-    hands = tracked.hands
-    rotations = quaternions(hands.rotations).astype(np.float32).reshape(len(hands), 64)
-    wrist_frames = operator_frame(hands.joints, hands.handedness == RIGHT)
-    frames, normals = quaternions(wrist_frames), wrist_frames[..., 0]
-    pinch, approach = pinch_aperture(hands.joints), approach_direction(hands.joints)
-    colors = np.rint(np.clip(hands.colors, 0.0, 1.0) * 255.0).astype(np.uint8)
-    handedness, handedness_score = hands.handedness, hands.handedness_score
-    boxes = pixel_boxes(hands.box, image_size).tolist()
-    covariances = wrist_covariances(
-        hands.joints[:, WRIST],
+    hands, joints = tracked.hands, tracked.hands.joints
+    handedness, box, shape = hands.handedness, hands.box, hands.shape[:, :SHAPE_COUNT]
+    wrist = operator_frame(joints, handedness == RIGHT)
+    turns = quaternions(np.concatenate([wrist[:, None], hands.rotations], axis=1))
+    weights = joint_weights(hands, image_size)
+
+    rows = np.zeros(len(hands), hand_layout(hands.vertices.shape[1] if publish_mesh else 0))
+    rows["track_id"] = tracked.track_id
+    rows["handedness"], rows["handedness_score"] = handedness, hands.handedness_score
+    rows["score"], rows["state"], rows["age_s"] = hands.score, tracked.state, tracked.age_s
+    rows["scale_source"] = hands.scale_source
+    rows["box"] = pixel_boxes(box, image_size)
+    rows["keypoints_2d"], rows["joints"] = hands.keypoints_2d, joints
+    rows["joint_scores"] = hands.score[:, None] * weights
+    rows["position"], rows["orientation"] = joints[:, WRIST], turns[:, 0]
+    rows["covariance"] = wrist_covariances(
+        joints[:, WRIST],
         float(intrinsics[0]),
-        np.linalg.norm(hands.box[:, 2:] - hands.box[:, :2], axis=1),
+        lengths(box[:, 2:] - box[:, :2]),
         hands.scale_source,
         tracked.age_s,
-    ).reshape(len(hands), 36)
-    weights = joint_weights(hands, image_size)
-    joint_scores = hands.score[:, None] * weights
-    gesture_score = tracked.gesture_score * weights.mean(-1)
-    for index in range(len(hands)):
-        hand = HandMesh(
-            track_id=int(tracked.track_id[index]),
-            handedness=int(handedness[index]),
-            handedness_score=float(handedness_score[index]),
-            score=float(hands.score[index]),
-            state=int(tracked.state[index]),
-            age_s=float(tracked.age_s[index]),
-            scale_source=int(hands.scale_source[index]),
-            box=_region(*boxes[index]),
-            keypoints_2d=_flat(hands.keypoints_2d[index]),
-            joints=_flat(hands.joints[index]),
-            joint_scores=joint_scores[index],
-            joint_rotations=rotations[index],
-            shape=_shape(hands.shape[index]),
-            pinch_aperture=float(pinch[index]),
-            palm_normal=_vector(normals[index]),
-            approach=_vector(approach[index]),
-            gesture=int(tracked.gesture[index]),
-            gesture_score=float(gesture_score[index]),
-        )
-        if publish_mesh:
-            hand.vertices = _floats(hands.vertices[index])
-            hand.vertex_colors = _bytes(colors[index])
-        pose, wrist = hand.wrist.pose, hands.joints[index, WRIST].astype(float)
-        pose.position.x, pose.position.y, pose.position.z = wrist.tolist()
-        orientation = pose.orientation
-        orientation.x, orientation.y, orientation.z, orientation.w = frames[index].tolist()
-        hand.wrist.covariance = covariances[index]
-        message.hands.append(hand)
-    return message
+    )
+    rows["joint_rotations"] = turns[:, 1:]
+    rows["shape"][:, : shape.shape[1]] = shape
+    if publish_mesh:
+        rows["vertex_numbers"] = rows["color_numbers"] = 3 * hands.vertices.shape[1]
+        rows["vertices"] = hands.vertices
+        rows["vertex_colors"] = np.rint(hands.colors.clip(0.0, 1.0) * 255.0)
+    rows["pinch_aperture"] = pinch_aperture(joints)
+    rows["palm_normal"], rows["approach"] = wrist[..., 0], approach_direction(joints)
+    rows["gesture"] = tracked.gesture
+    rows["gesture_score"] = tracked.gesture_score * weights.mean(-1)
+    return HandArray(header, rows, np.asarray(intrinsics, np.float64), calibrated, model_id)
 
 
 def joint_weights(hands: Hands, image_size: tuple[int, int]) -> np.ndarray:
@@ -110,17 +99,21 @@ def joint_weights(hands: Hands, image_size: tuple[int, int]) -> np.ndarray:
         hands: of one image.
         image_size: (height, width), pixels.
     """
-    seen = np.where(is_unobstructed(hands.joints), 1.0, HIDDEN_JOINT_WEIGHT)
-    return (seen * is_inside(hands.keypoints_2d, image_size)).astype(np.float32)
+    seen = np.where(is_unobstructed(hands.joints), np.float32(1.0), HIDDEN_JOINT_WEIGHT)
+    return seen * is_inside(hands.keypoints_2d, image_size)
 
 
-def wrists_message(message: HandMeshArray) -> PoseArray:
+def wrists_message(array: HandArray) -> PoseArray:
     """Return the wrists of the hands that are not lost, in their order.
 
     The x axis of each pose points out of the palm, z from the wrist along the hand.
     """
-    alive = [hand for hand in message.hands if hand.state != HandMesh.LOST]
-    return PoseArray(header=message.header, poses=[hand.wrist.pose for hand in alive])
+    alive = array.hands[array.hands["state"] != State.LOST]
+    places, turns = alive["position"].tolist(), alive["orientation"].tolist()
+    return PoseArray(
+        header=array.header,
+        poses=[_pose(place, turn) for place, turn in zip(places, turns, strict=True)],
+    )
 
 
 def message_to_hands(message: HandMeshArray) -> Hands:
@@ -205,38 +198,20 @@ def pixel_boxes(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
         image_size: (height, width), pixels.
 
     Returns:
-        (N, 4) int x, y, width, height.
+        (N, 4) int x, y, height, width, in the order of sensor_msgs/RegionOfInterest.
     """
-    inside = np.clip(boxes.reshape(-1, 2, 2), 0, image_size[::-1])
+    inside = boxes.reshape(-1, 2, 2).clip(0, image_size[::-1])
     low, high = np.floor(inside[:, 0]), np.ceil(inside[:, 1])
-    return np.concatenate([low, high - low], axis=1).astype(int)
-
-
-def _region(x: int, y: int, width: int, height: int) -> RegionOfInterest:
-    return RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
+    return np.concatenate([low, (high - low)[:, ::-1]], axis=1).astype(int)
 
 
 def _corners(box: RegionOfInterest) -> tuple[int, int, int, int]:
     return box.x_offset, box.y_offset, box.x_offset + box.width, box.y_offset + box.height
 
 
-def _vector(values: np.ndarray) -> Vector3:
-    x, y, z = values.tolist()
-    return Vector3(x=x, y=y, z=z)
-
-
-def _flat(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values, np.float32).ravel()
-
-
-def _shape(values: np.ndarray) -> np.ndarray:
-    shape = np.zeros(SHAPE_COUNT, np.float32)
-    shape[: len(values)] = values[:SHAPE_COUNT]
-    return shape
-
-
-def _floats(values: np.ndarray) -> array.array:
-    return array.array("f", np.ascontiguousarray(values, np.float32).tobytes())
+def _pose(place: list[float], turn: list[float]) -> Pose:
+    position = Point(**dict(zip("xyz", place, strict=True)))
+    return Pose(position=position, orientation=Quaternion(**dict(zip("xyzw", turn, strict=True))))
 
 
 def _bytes(values: np.ndarray) -> array.array:

@@ -32,7 +32,8 @@ from handmesh_ros.ros.camera_info import CameraInfos
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector, ImageMessage
 from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
-from handmesh_ros.ros.markers import check_layout
+from handmesh_ros.ros.hand_array import check_hand_layout
+from handmesh_ros.ros.markers import check_marker_layout
 from handmesh_ros.ros.messages import topology_message, wrists_message
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameter_server import ParameterServer
@@ -168,7 +169,8 @@ class DetectorNode(LifecycleNode):
         estimator = self._load(self.parameters)
         try:
             template = HandTemplate.bundled()
-            check_layout()
+            check_marker_layout()
+            check_hand_layout()
             detector = HandDetector(estimator, template, self._camera_infos, warn)
         except HandmeshError:
             estimator.close()
@@ -268,12 +270,13 @@ class DetectorNode(LifecycleNode):
         assert self._processing is not None
         parameters = self.parameters
         result = self._processing(message, parameters, now_s=self._now_s)
-        result.message.latency.age_ms = self._age_ms(message.header)
-        self._hands.publish(result.message)
+        result.latency.age_ms = self._age_ms(message.header)
+        self._hands.publish(result.array.to_bytes(result.latency))
         if self._wrists.get_subscription_count():
-            self._wrists.publish(wrists_message(result.message))
+            self._wrists.publish(wrists_message(result.array))
         if self._hands_raw.get_subscription_count():
-            self._hands_raw.publish(self._processing.raw_message(result, parameters))
+            raw = self._processing.raw_array(result, parameters)
+            self._hands_raw.publish(raw.to_bytes(result.latency))
         self._robot.publish(result.detection.header, result.tracked, parameters)
         self._pictures.publish(result.detection, result.tracked, parameters)
         self._statistics.finish(FrameRecord.of(result, finished_s=time.monotonic()))
@@ -282,8 +285,8 @@ class DetectorNode(LifecycleNode):
         return 1e-9 * self.get_clock().now().nanoseconds
 
     def _age_ms(self, header: Header) -> float:
-        if header.stamp.sec == 0 and header.stamp.nanosec == 0:
-            return float("nan")
+        if header.stamp.sec < 0 or (header.stamp.sec == 0 and header.stamp.nanosec == 0):
+            return float("nan")  # No stamp, or a broken one.
         if not self.get_clock().now().nanoseconds:
             return float("nan")  # Simulated time has not begun.
         age = self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)

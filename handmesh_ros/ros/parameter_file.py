@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.parameters import Parameters, settings
+from handmesh_ros.ros.parameters import Parameters, describe_unknown, settings
 
 NODE_NAME = "detector"
 SECTION = "ros__parameters"
@@ -40,10 +41,51 @@ def read_parameters(path: Path | None, overrides: Sequence[str] = ()) -> Paramet
             raise HandmeshError(f"The value in {text!r} cannot be read: quote it.") from error
     unknown = sorted(set(values) - set(settings()))
     if unknown:
-        raise HandmeshError(
-            f"The detector has no parameter {unknown[0]!r}: docs/parameters.md lists them."
-        )
+        raise HandmeshError(describe_unknown(unknown[0]))
     return Parameters(**values)
+
+
+def find_unused_files(arguments: Sequence[str], node_names: Sequence[str]) -> list[str]:
+    """Return a sentence for every parameter file that holds nothing for any of these nodes.
+
+    ROS passes over such a file in silence: a misspelled name looks like parameters without effect.
+
+    Args:
+        arguments: of the process, such as `--ros-args --params-file robot.yaml`.
+        node_names: fully qualified, such as "/robot/detector".
+    """
+    sentences = []
+    for option, value in zip(arguments, arguments[1:], strict=False):
+        if option != "--params-file":
+            continue
+        try:
+            sections = list(_sections(yaml.safe_load(Path(value).read_text())))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue  # ROS has read it, and has said what it thinks of it.
+        if not any(_applies(section, name) for section in sections for name in node_names):
+            found = f"only for {', '.join(sections)}" if sections else "for no node at all"
+            sentences.append(
+                f"The parameter file {value} has nothing for {' or '.join(node_names)} ({found}), "
+                f"so the defaults hold: name its section '/**' or {node_names[0]!r}."
+            )
+    return sentences
+
+
+def _sections(content: Any, above: str = "") -> Iterator[str]:
+    """Yield the full names of the nodes, patterns among them, that a file is for."""
+    for name, below in content.items() if isinstance(content, dict) else ():
+        path = f"{above}/{str(name).strip('/')}"
+        if isinstance(below, dict) and SECTION in below:
+            yield path
+        else:
+            yield from _sections(below, path)
+
+
+def _applies(section: str, node_name: str) -> bool:
+    """Return whether ROS uses a section for a node: * is one part of a name, ** any number."""
+    parts = {"**": "(/[^/]+)*", "*": "/[^/]+"}
+    pattern = "".join(parts.get(part, "/" + re.escape(part)) for part in section.split("/")[1:])
+    return re.fullmatch(pattern, node_name) is not None
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -13,7 +13,16 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.parameters import Parameters, Setting, settings
+from handmesh_ros.ros.parameters import (
+    Parameters,
+    Setting,
+    describe_unknown,
+    find_problem,
+    settings,
+)
+
+QOS_PREFIX = "qos_overrides."
+"""Such parameters are declared later, with publishers and subscriptions."""
 
 
 class ParameterServer:
@@ -27,6 +36,8 @@ class ParameterServer:
     """
 
     def __init__(self, node: Node) -> None:
+        # rclpy has no public way to what was given at start but not declared.
+        given = getattr(node, "_parameter_overrides", {})
         values = {}
         for name, (default, setting) in settings().items():
             try:
@@ -34,10 +45,14 @@ class ParameterServer:
                     name, default, descriptor(default, setting)
                 ).value
             except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+                problem = find_problem(name, given[name].value) if name in given else None
                 raise HandmeshError(
-                    f"The parameter {name} cannot have the value given: {error}."
+                    problem or f"The parameter {name} cannot have the value given."
                 ) from error
         self.current = Parameters(**values)
+        for name in given:
+            if not node.has_parameter(name) and not name.startswith(QOS_PREFIX):
+                node.get_logger().warning(f"{describe_unknown(name)} What was given is ignored.")
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:

@@ -6,6 +6,7 @@ This module knows nothing of rclpy; `parameter_server` binds it to a node.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -145,7 +146,8 @@ class Parameters:
     )
     lost_after_s: float = _parameter(
         0.7,
-        "a hand that is not seen is predicted for so long; then it is lost and its id ends",
+        "a hand that is not seen is predicted for so long, behind another hand 2.5 times as "
+        "long; then it is lost and its id ends",
         unit="s",
         range=(0.0, 10.0),
     )
@@ -190,7 +192,7 @@ class Parameters:
         15.0, "the overlay is drawn at most this often", unit="Hz", range=(0.1, 120.0)
     )
     lazy: bool = _parameter(
-        True, "receive images only while someone subscribes to hands, markers or overlay"
+        True, "receive images only while someone subscribes to one of the results"
     )
     latency_budget_ms: float = _parameter(
         100.0,
@@ -239,6 +241,13 @@ def find_problem(name: str, value: Any) -> str | None:
             unit = f" {setting.unit}" if setting.unit else ""
             return f"The parameter {name} is {value:g}: give {low:g} to {high:g}{unit}."
     return None
+
+
+def describe_unknown(name: str) -> str:
+    """Return, as one sentence, that there is no parameter of this name, and which was meant."""
+    likely = difflib.get_close_matches(name, settings(), n=1)
+    hint = f"did you mean {likely[0]}?" if likely else "docs/parameters.md lists them."
+    return f"The detector has no parameter {name!r}: {hint}"
 
 
 def to_yaml() -> str:

@@ -16,6 +16,7 @@ from rclpy.utilities import remove_ros_args
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.node import DetectorNode, load_estimator
+from handmesh_ros.ros.parameter_file import find_unused_files
 from handmesh_ros.runtime.shared_backends import SharedBackends
 
 
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        return _run(options.namespaces or [None])
+        return _run(options.namespaces or [None], words)
     except (HandmeshError, NameValidationException) as problem:
         print(f"detector: {problem}", file=sys.stderr)
         return 1
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         rclpy.try_shutdown()
 
 
-def _run(namespaces: Sequence[str | None]) -> int:
+def _run(namespaces: Sequence[str | None], words: Sequence[str]) -> int:
     load = partial(load_estimator, opener=SharedBackends().open)
     nodes: list[DetectorNode] = []
     # One thread receives for all of them; each has a worker of its own that finds hands.
@@ -65,6 +66,9 @@ def _run(namespaces: Sequence[str | None]) -> int:
         for namespace in namespaces:
             nodes.append(DetectorNode(load, namespace=namespace))
             executor.add_node(nodes[-1])
+        names = [node.get_fully_qualified_name() for node in nodes]
+        for problem in find_unused_files(words, names):
+            nodes[0].get_logger().warning(problem)
         if not all(node.start() for node in nodes if node.parameters.autostart):
             return 1
         while rclpy.ok():

@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from std_msgs.msg import Header
+
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.msg import HandMeshArray, LatencyBreakdown
+from handmesh_ros.msg import LatencyBreakdown
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
-from handmesh_ros.ros.messages import hands_to_message
+from handmesh_ros.ros.hand_array import HandArray
+from handmesh_ros.ros.messages import hand_array
 from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.stamps import CaptureTimes
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.temporal.tracker import TrackedHands
 
@@ -24,13 +28,15 @@ class Result:
         detection: what the network found, and in what.
         hands: the same hands in the size that depth or a calibration gives them.
         tracked: these hands over time, smoothed.
-        message: of `tracked`; the age in its latency is not a number, it is the publisher's.
+        array: `tracked`, as it is published.
+        latency: where the time went; the age is not a number, it is the publisher's to fill in.
     """
 
     detection: Detection
     hands: Hands
     tracked: TrackedHands
-    message: HandMeshArray
+    array: HandArray
+    latency: LatencyBreakdown
 
 
 class HandProcessing:
@@ -48,6 +54,7 @@ class HandProcessing:
         self.detector = detector
         self._depth = depth
         self._tracking = tracking
+        self._capture_times = CaptureTimes()
 
     @property
     def model_id(self) -> str:
@@ -72,39 +79,38 @@ class HandProcessing:
         start = time.perf_counter()
         hands = self._depth(detection, parameters)
         image_size = detection.rgb.shape[:2]
-        tracked = self._tracking(hands, detection.header, image_size, parameters, now_s=now_s())
-        result = self._message(tracked, detection, parameters)
-        result.latency = LatencyBreakdown(
+        now = now_s()
+        stamp = self._capture_times.correct(detection.header.stamp, now)
+        header = Header(stamp=stamp, frame_id=detection.header.frame_id)
+        tracked = self._tracking(hands, header, image_size, parameters, now_s=now)
+        array = self._array(tracked, detection, parameters)
+        latency = LatencyBreakdown(
             preprocess_ms=detection.preprocess_ms,
             inference_ms=detection.inference_ms,
             decode_ms=detection.decode_ms,
             publish_ms=1e3 * (time.perf_counter() - start),
             age_ms=float("nan"),
         )
-        return Result(detection=detection, hands=hands, tracked=tracked, message=result)
+        return Result(detection, hands, tracked, array, latency)
 
-    def raw_message(self, result: Result, parameters: Parameters) -> HandMeshArray:
-        """Return the message of the hands as they were found, unsmoothed, with their ids."""
+    def raw_array(self, result: Result, parameters: Parameters) -> HandArray:
+        """Return the hands as they were found, unsmoothed, with their ids."""
         tracked = result.tracked.measured(result.hands)
-        message = self._message(tracked, result.detection, parameters)
-        message.latency = result.message.latency
-        return message
+        return self._array(tracked, result.detection, parameters)
 
     def close(self) -> None:
         """Free the model."""
         self.detector.close()
 
-    def _message(
+    def _array(
         self, tracked: TrackedHands, detection: Detection, parameters: Parameters
-    ) -> HandMeshArray:
-        """Return the message without its latencies."""
-        message = hands_to_message(
+    ) -> HandArray:
+        return hand_array(
             tracked,
             detection.header,
             image_size=detection.rgb.shape[:2],
             intrinsics=detection.intrinsics,
             publish_mesh=parameters.publish_mesh,
+            calibrated=detection.calibrated,
+            model_id=self.model_id,
         )
-        message.model_id = self.model_id
-        message.calibrated = detection.calibrated
-        return message

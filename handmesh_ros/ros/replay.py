@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.msg import LatencyBreakdown
+from handmesh_ros.msg import HandMeshArray, LatencyBreakdown
 from handmesh_ros.ros.bags import BagReader, BagWriter, choose_topic, type_name
 from handmesh_ros.ros.camera_info import CameraInfos
 from handmesh_ros.ros.depth import DepthScaling
@@ -205,15 +205,15 @@ class Replay:
             return
         # Measured times would differ from run to run; not a number means not measured.
         nan = float("nan")
-        result.message.latency = LatencyBreakdown(
+        unmeasured = LatencyBreakdown(
             preprocess_ms=nan, inference_ms=nan, decode_ms=nan, publish_ms=nan, age_ms=nan
         )
-        for name, content in (
-            ("hands", result.message),
-            ("hands_raw", self._processing.raw_message(result, parameters)),
-            ("wrists", wrists_message(result.message)),
-        ):
-            self._results.write(self._prefix + name, time_ns, content)
+        raw = self._processing.raw_array(result, parameters)
+        for name, array in (("hands", result.array), ("hands_raw", raw)):
+            self._results.write_serialized(
+                self._prefix + name, time_ns, array.to_bytes(unmeasured), HandMeshArray
+            )
+        self._results.write(self._prefix + "wrists", time_ns, wrists_message(result.array))
         summary.hands += len(result.hands)
         summary.tracks = max([summary.tracks, *result.tracked.track_id.tolist()])
 

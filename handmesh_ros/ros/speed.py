@@ -11,7 +11,8 @@ import time
 import numpy as np
 from std_msgs.msg import Header
 
-from handmesh_ros.ros.messages import hands_to_message, wrists_message
+from handmesh_ros.msg import LatencyBreakdown
+from handmesh_ros.ros.messages import hand_array, wrists_message
 from handmesh_ros.temporal.benchmark import FIRST_HELD_OUT_SEED, scenes
 from handmesh_ros.temporal.scenes import CENTRE_PX, FOCAL_PX, RATE_HZ, SIZE_PX, Stage
 from handmesh_ros.temporal.tracker import Tracker
@@ -34,8 +35,9 @@ def step_ms(images: int) -> np.ndarray:
         begin = time.perf_counter()
         tracked = tracker(frame.found, frame.stamp_s)
         between = time.perf_counter()
-        message = hands_to_message(tracked, header, image_size=size, intrinsics=intrinsics)
-        wrists_message(message)
+        array = hand_array(tracked, header, image_size=size, intrinsics=intrinsics)
+        array.to_bytes(LatencyBreakdown())
+        wrists_message(array)
         moments.append((begin, between, time.perf_counter()))
     return 1e3 * np.diff(moments, axis=1)
 

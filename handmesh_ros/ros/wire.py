@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.ros.messages import hands_to_message
+from handmesh_ros.msg import LatencyBreakdown
+from handmesh_ros.ros.messages import hand_array
 from handmesh_ros.temporal.tracker import TrackedHands
 
 
@@ -19,7 +19,7 @@ def hands_to_bytes(hands: Hands, image_size: tuple[int, int], intrinsics: np.nda
         image_size: (height, width) of the image, pixels.
         intrinsics: (4,) fx, fy, cx, cy, pixels.
     """
-    message = hands_to_message(
+    array = hand_array(
         TrackedHands.untracked(hands), Header(), image_size=image_size, intrinsics=intrinsics
     )
-    return bytes(serialize_message(message))
+    return array.to_bytes(LatencyBreakdown())

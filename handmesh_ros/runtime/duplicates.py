@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+from handmesh_ros.hand.vectors import lengths
 
 SAME_HAND_IOU = 0.5
 SAME_HAND_DISTANCE = 0.2
@@ -24,18 +28,29 @@ def suppress_duplicates(boxes: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     Returns:
         (M,) indices in ascending order.
     """
-    sizes = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
-    areas = sizes.prod(axis=1)
-    overlap = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    overlap = overlap - np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    intersection = np.maximum(overlap, 0.0).prod(axis=-1)
-    union = areas[:, None] + areas[None, :] - intersection
-    iou = intersection / np.maximum(union, 1e-9)
-    distance = np.linalg.norm(keypoints[:, None] - keypoints[None], axis=-1).mean(axis=-1)
-    size = np.sqrt(np.maximum(areas[:, None], areas[None, :]))
-    same = (iou > SAME_HAND_IOU) & (distance < SAME_HAND_DISTANCE * size)
+    corners = boxes.tolist()  # for a few boxes NumPy's calls cost more than the arithmetic
     kept: list[int] = []
-    for index in range(len(boxes)):
-        if not same[index, kept].any():
+    for index, corner in enumerate(corners):
+        rivals = [k for k in kept if _iou(corners[k], corner) > SAME_HAND_IOU]
+        if not any(_distance(boxes, keypoints, k, index) < SAME_HAND_DISTANCE for k in rivals):
             kept.append(index)
     return np.array(kept, dtype=np.intp)
+
+
+def _iou(first: list[float], second: list[float]) -> float:
+    """Return intersection over union of two boxes."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0.0 or height <= 0.0:
+        return 0.0
+    return width * height / (_area(first) + _area(second) - width * height)
+
+
+def _area(box: list[float]) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def _distance(boxes: np.ndarray, keypoints: np.ndarray, first: int, second: int) -> float:
+    """Return the mean distance of two hands' keypoints over the size of the larger one."""
+    size = math.sqrt(max(_area(boxes[first].tolist()), _area(boxes[second].tolist())))
+    return float(lengths(keypoints[first] - keypoints[second]).mean()) / size

@@ -13,6 +13,9 @@ POSITION, DEPTH, ROTATION, POSE = (0.12, 3.0), (0.06, 0.7), (0.35, 3.0), (0.08, 
 a prediction at constant velocity, in hand lengths; the depth, relative; the wrist's rotation in
 radians; the RMS difference of the joints in the wrist's frame in hand lengths."""
 
+HIDDEN_POSITION = 0.3
+"""The same of the position of a hand behind another one, which cannot be elsewhere."""
+
 SIZE = 0.1
 """Standard deviation of the estimated size, relative."""
 
@@ -44,7 +47,7 @@ def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.nda
     cost = costs(tracks, seen, gap_s)
     # The logarithm of the spread completes a Gaussian's likelihood: without it a hand that is
     # unseen, and may be anywhere, would take the measurements of those that are seen.
-    spread = _sigma(POSITION, gap_s) ** 2 * _sigma(DEPTH, gap_s) * _sigma(ROTATION, gap_s) ** 3
+    spread = _position(tracks, gap_s) ** 2 * _sigma(DEPTH, gap_s) * _sigma(ROTATION, gap_s) ** 3
     rows, columns = linear_sum_assignment(cost + 2.0 * np.log(spread))
     possible = cost[rows, columns] <= WORST_COST
     return rows[possible], columns[possible]
@@ -61,7 +64,8 @@ def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:
     expected, length = tracks.translation(gap_s), tracks.length[:, None]
     bearing = expected[:, :2] / expected[:, 2:]
     across = (bearing[:, None] - seen.points[:, 0]) * (expected[:, 2:] / length)[:, None]
-    position = np.sqrt(np.einsum("mnd,mnd->mn", across, across)) / _sigma(POSITION, gap_s)
+    position = np.sqrt(np.einsum("mnd,mnd->mn", across, across))
+    position /= _position(tracks, gap_s)
     depth = np.abs(np.log(expected[:, 2:]) - seen.points[:, 1, 0]) / _sigma(DEPTH, gap_s)
 
     cosine = np.abs(tracks.turns.value[:, 0] @ seen.turns[:, 0].T)
@@ -78,6 +82,10 @@ def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:
     total = position**2 + depth**2 + size**2 + side
     total += np.where(comparable, posture, OTHER_SIDE_POSTURE)
     return np.where((position > GATE) | (depth > GATE), _NEVER, total)
+
+
+def _position(tracks: Tracks, gap_s: np.ndarray) -> np.ndarray:
+    return np.where(tracks.hidden_by[:, None] > 0, HIDDEN_POSITION, _sigma(POSITION, gap_s))
 
 
 def _sigma(spread: tuple[float, float], gap_s: np.ndarray) -> np.ndarray:

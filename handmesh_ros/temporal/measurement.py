@@ -25,7 +25,9 @@ class Measurement:
             21 keypoints and the two corners of the box, pixels.
         turns: (N, 16, 4) unit quaternions x, y, z, w, model joint order.
         local_joints: (N, 21, 3) keypoints in the wrist's own frame, metres.
-        local_vertices: (N, V, 3) float32, the same for the mesh.
+        vertices: (N, V, 3) float32, metres, camera frame.
+        wrist: (N, 3) float32, metres, camera frame.
+        turn: (N, 3, 3) float32, the wrist's rotation.
         length: (N,) hand length, metres.
         is_right: (N,) the likelier side.
         side_odds: (N,) log-odds of a right hand.
@@ -38,7 +40,9 @@ class Measurement:
     points: np.ndarray
     turns: np.ndarray
     local_joints: np.ndarray
-    local_vertices: np.ndarray
+    vertices: np.ndarray
+    wrist: np.ndarray
+    turn: np.ndarray
     length: np.ndarray
     is_right: np.ndarray
     side_odds: np.ndarray
@@ -62,7 +66,9 @@ class Measurement:
             points=points,
             turns=quaternions(hands.rotations),
             local_joints=((hands.joints - wrist[:, None]) @ turn).astype(float),
-            local_vertices=(hands.vertices - wrist[:, None]) @ turn,
+            vertices=hands.vertices,
+            wrist=wrist,
+            turn=turn,
             length=np.maximum(hand_length(hands.joints).astype(float), 1e-6),
             is_right=hands.handedness == RIGHT,
             side_odds=np.log(bounded / (1.0 - bounded)),

@@ -7,6 +7,7 @@ A low-pass whose cut-off grows with speed: still things stand still, fast ones d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,6 +54,12 @@ def low_pass_gain(cutoff_hz: np.ndarray | float, step_s: np.ndarray) -> np.ndarr
     return 1.0 / (1.0 + 1.0 / (2.0 * np.pi * cutoff_hz * step_s))
 
 
+@lru_cache(maxsize=64)
+def _per_point(smoothing: tuple[Smoothing, ...], counts: tuple[int, ...]) -> np.ndarray:
+    values = [(one.cutoff_hz, one.beta, one.rest) for one in smoothing]
+    return np.repeat(np.array(values).T, counts, axis=1)
+
+
 class OneEuro:
     """Filters M tracks of P points, which may be of several groups, in R^D.
 
@@ -94,9 +101,13 @@ class OneEuro:
         self._values[:, rows] = measured
         self.rate[rows] = 0.0
 
+    def shift(self, rows: np.ndarray, step: np.ndarray) -> None:
+        """Move tracks by (n, P, ...) steps, whatever their rates."""
+        self._values[:, rows] = self.moved(self._values[:, rows], step)
+
     def update(
         self,
-        rows: np.ndarray,
+        rows: np.ndarray | slice,
         measured: np.ndarray,
         step_s: np.ndarray,
         smoothing: tuple[Smoothing, ...],
@@ -134,13 +145,12 @@ class OneEuro:
         for group, pooled in zip(self._groups, self._pooled, strict=True):
             if pooled:
                 speed[:, group] = speed[:, group].max(1, keepdims=True)
-        return self.per_point([one.cutoff_hz for one in smoothing]) + speed * self.per_point(
-            [one.beta for one in smoothing]
-        )
+        cutoff_hz, beta, _ = self.per_point(smoothing)
+        return cutoff_hz + speed * beta
 
-    def per_point(self, values: list[float]) -> np.ndarray:
-        """Return the (P,) values of points from those of their groups."""
-        return np.repeat(values, self._counts)
+    def per_point(self, smoothing: tuple[Smoothing, ...]) -> np.ndarray:
+        """Return the (3, P) cut-offs, slopes and rests of points from those of their groups."""
+        return _per_point(smoothing, self._counts)
 
     def ahead(self, horizon_s: np.ndarray) -> np.ndarray:
         """Return (M, P, D) values carried on at their rates for (M,) seconds."""

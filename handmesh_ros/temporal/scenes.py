@@ -62,9 +62,9 @@ class Noise:
 
 NO_NOISE = Noise(*[0.0] * 7)
 
-STILL_NOISE = Noise(0.7, 0.012, 0.003, 0.025, 0.0, 0.0, 0.0)
+STILL_NOISE = Noise(0.6, 0.011, 0.002, 0.021, 0.0, 0.0, 0.0)
 """How the bundled network's hands move when nothing does: medians that
-`python -m handmesh_ros.training.wrist_errors --still` found for mobile-0.2.0."""
+`python -m handmesh_ros.training.wrist_errors --still` found for mobile-0.3.0."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from handmesh_ros.grasp.gestures import GestureMemory
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.temporal.assignment import assign
 from handmesh_ros.temporal.measurement import Measurement
+from handmesh_ros.temporal.occlusion import PATIENCE, hide
 from handmesh_ros.temporal.tracks import Filters, Tracks
 
 BACKWARD_SLACK_S = 0.2
@@ -123,7 +124,8 @@ class Tracker:
             hands: as the estimator found them.
             stamp_s: capture time of the image.
             filters: smoothing; None takes the defaults, `Filters.off()` none.
-            lost_after_s: a hand unseen for longer is reported lost, once, and its id ends.
+            lost_after_s: a hand unseen for longer is reported lost, once, and its id ends; one
+                that another hand hides is waited for longer (`occlusion.PATIENCE`).
             ahead_s: carry all poses on by this much beyond the image.
         """
         tracks, layout = self._tracks, (hands.vertices.shape[1], hands.shape.shape[1])
@@ -140,7 +142,8 @@ class Tracker:
             tracks.update(rows, seen[columns], gap_s[rows], filters or Filters())
         measurement = np.full(len(tracks), -1)
         measurement[rows] = columns
-        patience_s = np.where(tracks.hits < HITS_TO_PREDICT, 0.0, lost_after_s)
+        hide(tracks, measurement >= 0)
+        patience_s = _patience_s(tracks, lost_after_s)
         lost = (measurement < 0) & ((tracks.age_s > patience_s) | jumped)
 
         is_new = np.ones(len(hands), bool)
@@ -187,16 +190,17 @@ class Tracker:
     ) -> TrackedHands:
         state = np.where(lost, State.LOST, np.where(measurement < 0, State.PREDICTED, 0))
         state = state.astype(np.uint8)
-        hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s))
-        fading = np.clip(1.0 - tracks.age_s / max(lost_after_s, 1e-3), 0.0, 1.0)
+        patience_s = np.maximum(_patience_s(tracks, lost_after_s), 1e-3)
+        fading = np.clip(1.0 - tracks.age_s / patience_s, 0.0, 1.0)
         fading = np.where(lost, 0.0, fading)
-        score = (hands.score * fading).astype(np.float32)
+        score = tracks.score * fading
+        hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s), score)
         gesture, clarity = self._gestures.update(
             hands.joints, tracks.id, measurement >= 0, stamp_s
         )
         order = np.lexsort((-score, state))
         return TrackedHands(
-            hands=hands.replace(score=score)[order],
+            hands=hands[order],
             track_id=tracks.id[order].astype(np.uint32),
             state=state[order],
             age_s=tracks.age_s[order].astype(np.float32),
@@ -204,3 +208,9 @@ class Tracker:
             gesture=gesture[order],
             gesture_score=(clarity * fading)[order].astype(np.float32),
         )
+
+
+def _patience_s(tracks: Tracks, lost_after_s: float) -> np.ndarray:
+    """Return (M,) for how long each hand is waited for."""
+    wait_s = np.where(tracks.hidden_by > 0, PATIENCE * lost_after_s, lost_after_s)
+    return np.where(tracks.hits < HITS_TO_PREDICT, 0.0, wait_s)

@@ -8,7 +8,7 @@ import numpy as np
 
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.rotations import matrices
-from handmesh_ros.temporal.measurement import Measurement
+from handmesh_ros.temporal.measurement import NEAREST_M, Measurement
 from handmesh_ros.temporal.one_euro import OFF, OneEuro, RotationOneEuro, Smoothing
 from handmesh_ros.temporal.steady import SteadyOneEuro
 
@@ -64,6 +64,7 @@ class Tracks:
         hits: (M,) in how many images it was seen.
         score: (M,) of the last image that showed it.
         is_right: (M,) the side that is locked.
+        hidden_by: (M,) id of the track that it is not seen behind; 0 for none.
         length: (M,) hand length, metres, mean over the track.
         scale_source: (M,) uint8, values of `ScaleSource`.
         local_joints: (M, 21, 3) keypoints in the wrist's own frame, metres.
@@ -72,7 +73,7 @@ class Tracks:
     """
 
     def __init__(self, vertex_count: int, shape_count: int) -> None:
-        self.id = np.zeros(0, np.int64)
+        self.id, self.hidden_by = np.zeros((2, 0), np.int64)
         self.age_s, self.score, self.length = np.zeros((3, 0))
         self.hits = np.zeros(0, np.int64)
         self.is_right = np.zeros(0, bool)
@@ -81,7 +82,10 @@ class Tracks:
         self._side_odds, self._weight = np.zeros((2, 0))
         self._length_source = np.zeros(0, np.uint8)
         self._shape = np.zeros((0, shape_count))
-        self._local_vertices = np.zeros((0, vertex_count, 3), np.float32)
+        # The mesh and the wrist, both seen from the camera, in axes of the wrist: so the mesh,
+        # which is large, need not be moved to the wrist and back.
+        self._vertices = np.zeros((0, vertex_count, 3), np.float32)
+        self._origin = np.zeros((0, 1, 3), np.float32)
         self._colors = np.zeros((0, vertex_count, 3), np.float32)
         self.points = SteadyOneEuro((1, 1, 23), 2, pooled=(False, False, False))
         self.turns = RotationOneEuro((1, 15), pooled=(False, True))
@@ -92,7 +96,7 @@ class Tracks:
     @property
     def layout(self) -> tuple[int, int]:
         """Number of vertices and of shape coefficients."""
-        return self._local_vertices.shape[1], self._shape.shape[1]
+        return self._vertices.shape[1], self._shape.shape[1]
 
     def append(self, seen: Measurement, ids: np.ndarray) -> None:
         """Start a track for each of the hands."""
@@ -103,13 +107,15 @@ class Tracks:
             "length": seen.length,
             "hits": np.ones(len(seen), np.int64),
             "is_right": seen.is_right,
+            "hidden_by": np.zeros(len(seen), np.int64),
             "scale_source": seen.source,
             "local_joints": seen.local_joints,
             "_side_odds": seen.side_odds,
             "_weight": np.maximum(seen.score, 1e-3),
             "_length_source": seen.source,
             "_shape": seen.shape,
-            "_local_vertices": seen.local_vertices,
+            "_vertices": seen.vertices @ seen.turn,
+            "_origin": seen.wrist[:, None] @ seen.turn,
             "_colors": seen.colors,
         }
         for name, values in new.items():
@@ -132,15 +138,17 @@ class Tracks:
         only position and keypoints are taken from it, the pose is held.
 
         Args:
-            rows: (n,) tracks.
+            rows: (n,) tracks, in ascending order.
             seen: n, the measurement of each.
             step_s: (n,) time since each was last seen.
             by: the filters.
         """
-        self.age_s[rows], self.score[rows] = 0.0, seen.score
-        self.hits[rows] += 1
-        changed = self._settle_side(rows, seen.side_odds)
-        resize = self._settle_size(rows, seen)
+        # All tracks in order are the usual case: views cost less than copies.
+        which: np.ndarray | slice = slice(None) if len(rows) == len(self) else rows
+        self.age_s[which], self.score[which] = 0.0, seen.score
+        self.hits[which] += 1
+        changed = self._settle_side(which, seen.side_odds)
+        resize = self._settle_size(which, seen)
         points = seen.points.copy()
         has_depth = seen.source == ScaleSource.DEPTH
         points[:, 1, 0] += np.where(has_depth, 0.0, np.log(resize))
@@ -148,48 +156,80 @@ class Tracks:
         unit = np.empty(points.shape[:2])
         unit[:, :2] = np.exp(points[:, 1, :1])
         unit[:, 2:] = 1.0 / np.maximum(np.hypot(corners[:, :1], corners[:, 1:]), 1.0)
-        self.points.update(rows, points, step_s, (by.position, by.depth, by.image), unit)
+        self.points.update(which, points, step_s, (by.position, by.depth, by.image), unit)
 
-        agrees = seen.is_right == self.is_right[rows]
+        agrees = seen.is_right == self.is_right[which]
         if not agrees.all():
             chosen = np.flatnonzero(agrees)
             rows, seen, step_s = rows[chosen], seen[chosen], step_s[chosen]
-            changed, resize = changed[chosen], resize[chosen]
+            which, changed, resize = rows, changed[chosen], resize[chosen]
         if changed.any():
             self.turns.restart(rows[changed], seen.turns[changed])
-        gain = self.turns.update(rows, seen.turns, step_s, (by.rotation, by.fingers))[:, 1]
+        gain = self.turns.update(which, seen.turns, step_s, (by.rotation, by.fingers))[:, 1]
         gain = np.where(changed, 1.0, gain)[:, None, None]
         size = resize[:, None, None]
-        self._blend(self.local_joints, rows, seen.local_joints * size, gain)
-        vertices = seen.local_vertices * size.astype(np.float32)
-        self._blend(self._local_vertices, rows, vertices, gain.astype(np.float32))
-        slow = (seen.score / self._weight[rows])[:, None]
-        self._blend(self._shape, rows, seen.shape, slow)
-        self._blend(self._colors, rows, seen.colors, slow[..., None].astype(np.float32))
+        _blend(self.local_joints, which, seen.local_joints * size, gain)
+        turn, gain = seen.turn * size.astype(np.float32), gain.astype(np.float32)
+        _blend(self._vertices, which, seen.vertices @ turn, gain)
+        _blend(self._origin, which, seen.wrist[:, None] @ turn, gain)
+        slow = (seen.score / self._weight[which])[:, None]
+        _blend(self._shape, which, seen.shape, slow)
+        _blend(self._colors, which, seen.colors, slow[..., None].astype(np.float32))
+
+    def expected_points(self) -> np.ndarray:
+        """Return the (M, 25, 2) points, as in `Measurement`, carried on for the tracks' ages."""
+        return self.points.ahead(_coast(self.age_s))
+
+    def shift(self, rows: np.ndarray, pixels: np.ndarray) -> None:
+        """Move tracks across the image, at their distance.
+
+        Args:
+            rows: (n,) tracks.
+            pixels: (n, 2) by how much.
+        """
+        turns = matrices(self.turns.value[rows, 0])
+        joints = self.local_joints[rows] @ turns.swapaxes(-1, -2)
+        joints += _translation(self.points.value[rows])[:, None]
+        # Pixels are bearings times the focal length, from some origin.
+        bearings = joints[..., :2] / np.maximum(joints[..., 2:], NEAREST_M)
+        size, size_px = (of.std(1).mean(1) for of in (bearings, self.points.value[rows, 2:23]))
+        step = np.zeros((len(rows), *self.points.value.shape[1:]))
+        step[:, 0] = pixels * (size / np.maximum(size_px, 1.0))[:, None]
+        step[:, 2:] = pixels[:, None]
+        self.points.shift(rows, step)
 
     def translation(self, ahead_s: np.ndarray) -> np.ndarray:
         """Return the (M, 3) wrists, carried on for (M,) seconds, metres, camera frame."""
         return _translation(self.points.ahead(_coast(ahead_s)))
 
-    def poses(self, ahead_s: np.ndarray) -> Hands:
+    def poses(self, ahead_s: np.ndarray, score: np.ndarray) -> Hands:
         """Return all tracks as hands, carried on at their velocities for (M,) seconds.
 
         The velocity dies away with `COAST_S`; fingers keep their pose.
+
+        Args:
+            ahead_s: (M,) by how much.
+            score: (M,) theirs.
         """
         coast_s = _coast(ahead_s)
         translation = _translation(self.points.ahead(coast_s))
-        turns = self.turns.value.copy()
-        turns[:, :1] = self.turns.ahead(coast_s)[:, :1]
+        turns = self.turns.value
+        if coast_s.any():
+            turns = turns.copy()
+            turns[:, :1] = self.turns.ahead(coast_s)[:, :1]
         rotations = matrices(turns)
         drift = self.points.rate[:, 2:23].mean(1, keepdims=True) * coast_s[:, None, None]
         image = (self.points.value[:, 2:] + drift).astype(np.float32)
         back = rotations[:, 0].swapaxes(-1, -2)
-        vertices = self._local_vertices @ back.astype(np.float32)
-        vertices += translation[:, None].astype(np.float32)
+        mesh_back = back.astype(np.float32)
+        vertices = self._vertices @ mesh_back
+        moved = translation[:, None].astype(np.float32) - self._origin @ mesh_back
+        for axis in range(3):  # Faster than all at once: the last axis is short.
+            vertices[..., axis] += moved[..., axis]
         right = 1.0 / (1.0 + np.exp(-self._side_odds))
         right = np.where(self.is_right, np.maximum(right, 0.5), np.minimum(right, 0.4999))
         return Hands(
-            score=self.score.astype(np.float32),
+            score=score.astype(np.float32),
             right_probability=right.astype(np.float32),
             box=image[:, 21:].reshape(-1, 4),
             keypoints_2d=image[:, :21],
@@ -202,12 +242,7 @@ class Tracks:
             scale_source=self.scale_source,
         )
 
-    @staticmethod
-    def _blend(mean: np.ndarray, rows: np.ndarray, new: np.ndarray, gain: np.ndarray) -> None:
-        old = mean[rows]
-        mean[rows] = old + gain * (new - old)
-
-    def _settle_side(self, rows: np.ndarray, side_odds: np.ndarray) -> np.ndarray:
+    def _settle_side(self, rows: np.ndarray | slice, side_odds: np.ndarray) -> np.ndarray:
         """Collect evidence for a side; return (n,) where a track has changed its side."""
         odds = self._side_odds[rows] + side_odds
         odds = np.clip(odds, -SIDE_LOCK, SIDE_LOCK)
@@ -217,7 +252,7 @@ class Tracks:
         self.is_right[rows] = was_right ^ changed
         return changed
 
-    def _settle_size(self, rows: np.ndarray, seen: Measurement) -> np.ndarray:
+    def _settle_size(self, rows: np.ndarray | slice, seen: Measurement) -> np.ndarray:
         """Average the hand length, of the best source so far; return (n,) its correction."""
         source, known = seen.source, self._length_source[rows]
         weight = np.minimum(self._weight[rows] + seen.score, SIZE_MEMORY)
@@ -231,6 +266,12 @@ class Tracks:
         measured_once = (best == ScaleSource.DEPTH) & (source != ScaleSource.DEPTH)
         self.scale_source[rows] = np.where(measured_once, ScaleSource.CALIBRATED, best)
         return length / seen.length
+
+
+def _blend(mean: np.ndarray, rows: np.ndarray | slice, new: np.ndarray, gain: np.ndarray) -> None:
+    step = new - mean[rows]
+    step *= gain
+    mean[rows] += step
 
 
 def _coast(ahead_s: np.ndarray) -> np.ndarray:

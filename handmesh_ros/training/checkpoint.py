@@ -26,6 +26,24 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
     return settings, state
 
 
+def save_weights(source: str | Path, target: str | Path) -> None:
+    """Write a checkpoint's weights alone, in float16: an eighth of the size, to start from.
+
+    Args:
+        source: checkpoint of `handmesh train`.
+        target: .ckpt file; `load_checkpoint` and `start_from` take it as any other.
+
+    Raises:
+        HandmeshError: the file cannot be read or is no checkpoint of this network.
+    """
+    settings, state = load_checkpoint(source)
+    weights = {
+        f"network.{name}": values.half() if values.is_floating_point() else values
+        for name, values in state.items()
+    }
+    torch.save({"hyper_parameters": settings, "state_dict": weights}, target)
+
+
 def trained_steps(path: str | Path) -> int:
     """Return the optimiser steps behind a checkpoint; 0 where there is no such file.
 

@@ -42,6 +42,8 @@ class DataConfig:
         mosaic: probability that an image is tiled from several samples.
         empty: probability of a background without hands.
         workers: processes that load and augment; 0 loads in the training process.
+        twins: every loaded image is seen twice in its batch, which doubles: as it is, and mirrored
+            in another light. For GPUs that are faster than the loader.
     """
 
     train: tuple[SourceConfig, ...] = ()
@@ -52,6 +54,7 @@ class DataConfig:
     mosaic: float = 0.15
     empty: float = 0.0
     workers: int = 2
+    twins: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class OptimisationConfig:
 
     Args:
         steps: optimiser steps of the whole run.
-        batch_size: images per step and process.
+        batch_size: images loaded per step and process.
         learning_rate: peak of the heads' learning rate.
         trunk_rate: the trunk's share of it.
         weight_decay: of AdamW.

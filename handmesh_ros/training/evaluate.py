@@ -18,6 +18,7 @@ from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.datasets.dataset import ignored_hands
+from handmesh_ros.training.datasets.geometry import turned
 from handmesh_ros.training.datasets.published import READERS
 from handmesh_ros.training.groups import GroupMetrics, format_groups
 from handmesh_ros.training.mediapipe_baseline import MediaPipeBaseline
@@ -72,6 +73,7 @@ def evaluate(
     *,
     limit: int | None = None,
     threshold: float | None = None,
+    turn_deg: int = 0,
     groups: GroupMetrics | None = None,
 ) -> dict[str, Any]:
     """Run a model over a data set.
@@ -82,6 +84,7 @@ def evaluate(
         dataset: labelled images.
         limit: use only the first images.
         threshold: detections below count for average precision only; None for the estimator's.
+        turn_deg: turn every image clockwise by so much, a multiple of 90.
         groups: also counts every image, for figures of parts of the hands.
 
     Returns:
@@ -93,7 +96,7 @@ def evaluate(
     estimator.score_threshold = min(LOWEST_SCORE, usual)
     try:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), disable=None):
-            sample = dataset[index]
+            sample = turned(dataset[index], turn_deg // 90)
             found = estimator(sample.image, sample.intrinsics)
             truth = true_hands(sample, hand_model)
             if isinstance(estimator, MediaPipeBaseline):
@@ -149,6 +152,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=count(), help="use only the first images of each folder")
     parser.add_argument(
+        "--turn",
+        type=int,
+        default=0,
+        choices=(0, 90, 180, 270),
+        metavar="DEG",
+        help="turn every image clockwise by 90, 180 or 270 degrees: hands that lie or hang",
+    )
+    parser.add_argument(
         "--mediapipe",
         metavar="PYTHON",
         help="an interpreter that has mediapipe, to measure it on the same images",
@@ -163,8 +174,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     if args.dataset is None and (args.split or args.predictions):
         raise argparse.ArgumentError(None, "--split and --predictions belong to --dataset")
-    if args.dataset is not None and (args.groups or args.mediapipe):
-        raise argparse.ArgumentError(None, "--groups and --mediapipe are for shards")
+    if args.dataset is not None and (args.groups or args.mediapipe or args.turn):
+        raise argparse.ArgumentError(None, "--groups, --mediapipe and --turn are for shards")
     if args.dataset is not None and len(args.data) != 1:
         raise argparse.ArgumentError(
             None, "--dataset takes one folder, the one it was unpacked into"
@@ -180,11 +191,12 @@ def run(args: argparse.Namespace) -> int:
         results = {}
         for name, shards in data_sets.items():
             groups = GroupMetrics(estimator.score_threshold) if args.groups else None
-            figures = evaluate(estimator, shards, limit=args.limit, groups=groups)
+            options: dict[str, Any] = {"limit": args.limit, "turn_deg": args.turn}
+            figures = evaluate(estimator, shards, groups=groups, **options)
             results[name] = figures
             if args.mediapipe:
                 baseline = MediaPipeBaseline(args.mediapipe)
-                figures = evaluate(baseline, shards, limit=args.limit)
+                figures = evaluate(baseline, shards, **options)
                 results[f"{name}, MediaPipe"] = figures
                 baseline.close()
             if groups is not None:

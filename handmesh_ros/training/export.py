@@ -1,4 +1,4 @@
-"""`handmesh export`: a training checkpoint becomes one ONNX graph and its sidecar."""
+"""`handmesh export`: a training checkpoint becomes one ONNX graph and its sidecar, or weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 
 from handmesh_ros import __version__
 from handmesh_ros.arguments import number
-from handmesh_ros.commands.places import check_place
+from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.model import HandNetwork
@@ -30,7 +30,7 @@ from handmesh_ros.runtime.parity import (
     fixed_images,
 )
 from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
-from handmesh_ros.training.checkpoint import load_network
+from handmesh_ros.training.checkpoint import load_network, save_weights
 from handmesh_ros.training.opset import OPSETS, to_opset_17
 from handmesh_ros.training.precision import PRECISIONS, with_float16
 
@@ -161,7 +161,11 @@ def graph_drift(network: HandNetwork, path: str | Path, images: int = 6) -> Drif
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("checkpoint", type=Path, help=".ckpt file that `handmesh train` wrote")
-    parser.add_argument("output", type=Path, help=".onnx file to write; the sidecar goes beside")
+    parser.add_argument(
+        "output",
+        type=Path,
+        help=".onnx file, the sidecar goes beside; or .ckpt for the weights alone, in float16",
+    )
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="float32", help="float16 is for GPUs"
     )
@@ -184,9 +188,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    if args.output.suffix != ".onnx":
-        raise HandmeshError(f"The output {args.output} must end with .onnx.")
+    if args.output.suffix not in (".onnx", ".ckpt"):
+        raise HandmeshError(f"The output {args.output} must end with .onnx or .ckpt.")
+    Originals([args.checkpoint]).check(args.output)
     check_place(args.output)
+    if args.output.suffix == ".ckpt":
+        save_weights(args.checkpoint, args.output)
+        print(f"{args.output} ({args.output.stat().st_size / 1e6:.1f} MB) is written.")
+        return 0
     try:
         metrics = json.loads(args.metrics.read_text(encoding="utf-8")) if args.metrics else {}
     except (OSError, ValueError) as error:

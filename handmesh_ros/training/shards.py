@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import tarfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,8 +229,10 @@ def _scan(path: Path) -> list[_Entry]:
 def _read_arrays(entry: _Entry, data: bytes) -> dict[str, Any]:
     """Return the fields of `ARRAYS`."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays: dict[str, Any] = {n: archive[n] for n in ARRAYS if n in archive.files}
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            present = set(archive.namelist())
+            names = [name for name in ARRAYS if f"{name}.npy" in present]
+            arrays: dict[str, Any] = {n: _read_array(archive.read(f"{n}.npy")) for n in names}
     except Exception as error:
         raise HandmeshError(
             f"The arrays of the sample {entry.key} in {entry.path} are damaged ({error}): write "
@@ -242,3 +246,20 @@ def _read_arrays(entry: _Entry, data: bytes) -> dict[str, Any]:
         )
     arrays["source"] = str(arrays["source"])
     return arrays
+
+
+def _read_array(data: bytes) -> np.ndarray:
+    """Return the array of a .npy file of version 1, as `np.load` would in three times the time."""
+    start = 10 + int.from_bytes(data[8:10], "little")
+    shape, is_fortran, kind = _layout(data[:start])
+    values = np.frombuffer(data, kind, offset=start)
+    return values.reshape(shape, order="F" if is_fortran else "C").copy()
+
+
+@functools.lru_cache(maxsize=1024)
+def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return shape, whether columns come first, and type: slow to parse, and mostly the same."""
+    file = io.BytesIO(header)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("not a .npy file of version 1")
+    return np.lib.format.read_array_header_1_0(file)

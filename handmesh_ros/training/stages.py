@@ -19,7 +19,7 @@ from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.evaluate import evaluate, format_table
 from handmesh_ros.training.export import export
 from handmesh_ros.training.shards import ShardDataset
-from handmesh_ros.training.throughput import format_throughput, throughput
+from handmesh_ros.training.throughput import format_throughput, minutes_of, throughput
 from handmesh_ros.training.train import check_data, train
 
 
@@ -148,6 +148,8 @@ def run(args: argparse.Namespace) -> int:
         for config in configs:
             rates = throughput(config, args.data)
             print(f"{config.name}\n\n{format_throughput(rates, config.data.workers)}")
+            steps, minutes = config.optimisation.steps, minutes_of(config, rates)
+            print(f"{steps} steps take {minutes:.2f} minutes.")
         return 0
     if len(configs) == 1:
         outputs = [args.output or Path("runs") / names[0]]

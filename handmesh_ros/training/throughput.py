@@ -12,6 +12,7 @@ import torch
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.config import TrainingConfig
+from handmesh_ros.training.datasets.twins import with_twins
 from handmesh_ros.training.losses import total_loss
 from handmesh_ros.training.synthesis.generate import SampleMaker
 from handmesh_ros.training.train import HandData, make_trainer_module
@@ -32,18 +33,25 @@ def throughput(
 
     Returns:
         images a second: generator (one process; None without EGL), loader (with the configured
-        processes), and step (forward, backward and update of one batch again and again).
+        processes; images count twice that come with their twins), and step (forward, backward and
+        update of one batch again and again).
 
     Raises:
         HandmeshError: data are missing or broken.
     """
-    size = config.optimisation.batch_size
-    loader = iter(HandData(config, data_dir).loader_of((batches + WARM) * size))
+    size, workers = config.optimisation.batch_size, config.data.workers
+    # Each process works ahead by two batches, which would count as loaded in no time.
+    ahead = WARM + 2 * workers
+    counted = max(batches, 2 * workers)
+    loader = iter(HandData(config, data_dir).loader_of((ahead + counted + 1) * size))
     batch = next(loader)
-    loaded = _rate(itertools.islice(loader, batches + WARM - 1), size)
+    loaded = _rate(itertools.islice(loader, ahead + counted), size, ahead)
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = {name: values.to(device) for name, values in batch.items()}
+    if config.data.twins:
+        batch, size = with_twins(batch, torch.Generator().manual_seed(0)), 2 * size
+        loaded *= 2
     module = make_trainer_module(config, pretrained=False).to(device).train()
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], 1e-5)
 
@@ -81,6 +89,18 @@ def format_throughput(rates: dict[str, float | None], workers: int) -> str:
     return "\n".join(lines) + f"\n\nThe loader {verdict} the step ({loader / step:.1f} ×)."
 
 
+def minutes_of(config: TrainingConfig, rates: dict[str, float | None]) -> float:
+    """Return how long a stage takes at the rates of `throughput`.
+
+    Args:
+        config: of the stage.
+        rates: images a second.
+    """
+    images = config.optimisation.steps * config.optimisation.batch_size
+    slowest = min(rate for part in ("loader", "step") if (rate := rates[part]) is not None)
+    return images * (1 + config.data.twins) / slowest / 60
+
+
 def _generated(count: int) -> float | None:
     try:
         maker = SampleMaker(seed=0)
@@ -89,10 +109,10 @@ def _generated(count: int) -> float | None:
     return _rate(map(maker.make, range(count)), 1)
 
 
-def _rate(rounds: Iterable[Any], images: int) -> float:
+def _rate(rounds: Iterable[Any], images: int, warm: int = WARM) -> float:
     """Images a second of an iterable's rounds after the first ones."""
     iterator = iter(rounds)
-    for _ in range(WARM):
+    for _ in range(warm):
         next(iterator)
     start = time.perf_counter()
     count = sum(1 for _ in iterator)

@@ -30,6 +30,7 @@ from handmesh_ros.training.datasets.dataset import (
     amplitude_bank,
     collate,
 )
+from handmesh_ros.training.datasets.twins import with_twins
 from handmesh_ros.training.shards import ShardDataset, shard_files
 from handmesh_ros.training.trainer import HandTrainer, ResumableSampler
 
@@ -91,6 +92,16 @@ class HandData(lightning.LightningDataModule):
         )
         folders = [self.data_dir / folder for folder in data.backgrounds]
         return Augmenter(data.augment, Backgrounds(folders), spectra)
+
+    def on_after_batch_transfer(
+        self, batch: dict[str, torch.Tensor], dataloader_idx: int
+    ) -> dict[str, torch.Tensor]:
+        """Add the twins of a training batch, on the device; repeats in a resumed run."""
+        trainer = self.trainer
+        assert trainer is not None
+        if not (self.config.data.twins and trainer.training):
+            return batch
+        return with_twins(batch, torch.Generator().manual_seed(trainer.global_step))
 
     def val_dataloader(self) -> list[DataLoader]:
         """Every validation folder as the runtime would see it."""

@@ -15,7 +15,7 @@ from handmesh_ros.hand.conventions import LEFT, RIGHT
 from handmesh_ros.hand.hands import ScaleSource
 from handmesh_ros.hand.size import hand_length
 from handmesh_ros.msg import HandMesh, HandMeshArray
-from handmesh_ros.ros.lengths_file import read_lengths, store_length
+from handmesh_ros.ros.lengths_file import read_lengths
 from handmesh_ros.srv import CalibrateHand
 
 pytestmark = pytest.mark.ros
@@ -77,7 +77,9 @@ def test_a_damaged_file_is_said_and_the_node_lives(make_rig, tmp_path):
     path.write_text("left: [")
     rig = make_rig(calibration_file=str(path))
     assert rig.node.parameters.left_hand_length_m == 0.0
-    store_length(path, LEFT, 0.18)
+    answer = call(rig, LEFT, 0.18)
+    assert answer.success and f"kept as {path}.damaged" in answer.message
+    assert read_lengths(path) == {"left": 0.18}
 
 
 def test_frames_without_tf2_msgs_keep_the_node_unconfigured(make_rig, monkeypatch):

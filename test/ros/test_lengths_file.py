@@ -25,7 +25,7 @@ def test_the_default_path_follows_ros_home(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("left: [", "cannot be read .* delete the file"),
+        ("left: [", "cannot be read .* mend the file"),
         ("- 3", "does not hold hand lengths"),
         ("foot: 0.2", "does not hold hand lengths"),
         ("left: long", "left hand .* is 'long': give 0.08 to 0.3 m"),
@@ -34,13 +34,25 @@ def test_the_default_path_follows_ros_home(monkeypatch, tmp_path):
         ("left: true", "give"),
     ],
 )
-def test_a_damaged_file_is_one_sentence_and_can_be_replaced(tmp_path, text, sentence):
+def test_a_damaged_file_is_one_sentence_and_is_kept_when_it_is_replaced(tmp_path, text, sentence):
     path = tmp_path / "lengths.yaml"
     path.write_text(text)
     with pytest.raises(HandmeshError, match=sentence):
         read_lengths(path)
-    store_length(path, LEFT, 0.18)
+    kept = store_length(path, LEFT, 0.18)
     assert read_lengths(path) == {"left": 0.18}
+    assert kept is not None and kept.name == "lengths.yaml.damaged"
+    assert kept.read_text() == text
+    assert store_length(path, RIGHT, 0.19) is None
+
+
+def test_a_file_damaged_twice_is_kept_twice(tmp_path):
+    path = tmp_path / "lengths.yaml"
+    for text in ("right: 0.19, left", "right: [0.19"):
+        path.write_text(text)
+        store_length(path, LEFT, 0.18)
+    kept = {file.read_text() for file in tmp_path.glob("lengths.yaml.damaged*")}
+    assert kept == {"right: 0.19, left", "right: [0.19"}
 
 
 def test_an_empty_file_holds_nothing(tmp_path):

@@ -9,32 +9,41 @@ from handmesh_ros.hand.hands import Hands
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
 from handmesh_ros.grasp.gestures import Gesture
 from handmesh_ros.hand.rotations import matrices
-from handmesh_ros.msg import HandMesh, HandMeshArray
+from handmesh_ros.msg import HandMesh, HandMeshArray, LatencyBreakdown
 from handmesh_ros.ros.messages import (
-    hands_to_message,
+    hand_array,
     image_message,
     message_to_hands,
     topology_message,
     wrists_message,
 )
-from handmesh_ros.temporal.tracker import TrackedHands
+from handmesh_ros.temporal.tracker import State, TrackedHands
 
 pytestmark = pytest.mark.ros
 
 INTRINSICS = np.array([600.0, 610.0, 320.0, 240.0])
+LATENCY = LatencyBreakdown(
+    preprocess_ms=1.0, inference_ms=2.0, decode_ms=3.0, publish_ms=4.0, age_ms=5.0
+)
+
+
+OPTIONS = {"image_size": (48, 64), "intrinsics": INTRINSICS}
+
+
+def received(tracked: TrackedHands, frame_id: str = "camera", **options) -> HandMeshArray:
+    header = Header(frame_id=frame_id)
+    header.stamp.sec = 12
+    sent = hand_array(tracked, header, **{**OPTIONS, **options}).to_bytes(LATENCY)
+    return deserialize_message(sent, HandMeshArray)
 
 
 def sent_and_received(hands: Hands, **options) -> HandMeshArray:
-    header = Header(frame_id="camera")
-    header.stamp.sec = 12
-    options = {"image_size": (48, 64), "intrinsics": INTRINSICS, **options}
-    message = hands_to_message(TrackedHands.untracked(hands), header, **options)
-    return deserialize_message(serialize_message(message), HandMeshArray)
+    return received(TrackedHands.untracked(hands), **options)
 
 
 def test_hands_survive_the_way_there_and_back(two_hands):
@@ -77,8 +86,7 @@ def test_directions_are_unit_vectors_and_gestures_count_what_is_seen(two_hands):
         gesture=np.array([HandMesh.PINCH, HandMesh.OPEN], np.uint8),
         gesture_score=np.array([0.8, 0.6], np.float32),
     )
-    options = {"image_size": (48, 64), "intrinsics": INTRINSICS}
-    right, left = hands_to_message(tracked, Header(), **options).hands
+    right, left = received(tracked).hands
     assert (right.gesture, left.gesture) == (HandMesh.PINCH, HandMesh.OPEN)
     assert 0.4 <= right.gesture_score <= 0.8
     frame = operator_frame(two_hands.joints, two_hands.handedness == RIGHT)[1]
@@ -110,11 +118,13 @@ def test_joints_outside_the_image_are_not_trusted(two_hands):
 
 
 def test_wrists_are_those_of_the_hands_that_are_not_lost(two_hands):
-    message = sent_and_received(two_hands)
-    message.hands[0].state = HandMesh.LOST
-    wrists = wrists_message(message)
-    assert wrists.header == message.header
-    assert list(wrists.poses) == [message.hands[1].wrist.pose]
+    tracked = replace(
+        TrackedHands.untracked(two_hands), state=np.array([State.LOST, State.TRACKED], np.uint8)
+    )
+    header = Header(frame_id="camera")
+    wrists = wrists_message(hand_array(tracked, header, **OPTIONS))
+    assert wrists.header == header
+    assert list(wrists.poses) == [received(tracked).hands[1].wrist.pose]
 
 
 def test_boxes_are_clipped_to_the_image(two_hands):

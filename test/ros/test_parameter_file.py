@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("yaml", reason="needs PyYAML: run `make test`")
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.parameter_file import read_parameters
+from handmesh_ros.ros.parameter_file import find_unused_files, read_parameters
 from handmesh_ros.ros.parameters import Parameters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,3 +54,38 @@ def test_mistakes_are_one_sentence(tmp_path, content, override, words):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(HandmeshError, match=r"nothing\.yaml cannot be read"):
         read_parameters(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("section", "is_used"),
+    [
+        ("/**", True),
+        ("detector", True),
+        ("/detector", False),
+        ("/robot/detector", True),
+        ("/*/detector", True),
+        ("/**/detector", True),
+        ("/*/*/detector", False),
+        ("/robot/detektor", False),
+        ("/left/detector", False),
+    ],
+)
+def test_files_without_a_section_for_the_node_are_found_as_ros_reads_them(
+    tmp_path, section, is_used
+):
+    path = tmp_path / "robot.yaml"
+    path.write_text(f"{section}:\n  ros__parameters:\n    max_hands: 1\n")
+    node = "/detector" if section == "detector" else "/robot/detector"
+    arguments = ["--ros-args", "-p", "a:=1", "--params-file", str(path)]
+    sentences = find_unused_files(arguments, [node])
+    assert not sentences if is_used else "has nothing for /robot/detector" in sentences[0]
+
+
+def test_sections_may_stand_in_namespaces_and_one_node_of_several_is_enough(tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_text("robot:\n  left:\n    detector:\n      ros__parameters: {max_hands: 1}\n")
+    arguments = ["--params-file", str(path)]
+    assert not find_unused_files(arguments, ["/robot/right/detector", "/robot/left/detector"])
+    assert "only for /robot/left/detector" in find_unused_files(arguments, ["/detector"])[0]
+    path.write_text("")
+    assert "for no node at all" in find_unused_files(arguments, ["/detector"])[0]

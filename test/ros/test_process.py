@@ -60,6 +60,23 @@ def test_an_impossible_parameter_ends_the_process_with_one_line(ros):
 
 
 @pytest.mark.ros
+def test_a_value_out_of_range_is_said_once(ros):
+    ended = run("--ros-args", "-p", "score_threshold:=3.0")
+    assert ended.stderr == "detector: The parameter score_threshold is 3: give 0 to 1.\n"
+
+
+@pytest.mark.ros
+def test_names_that_nothing_has_are_said(ros, tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_text("/detektor:\n  ros__parameters:\n    max_hands: 1\n")
+    given = ["-p", "threshhold:=0.3", "-p", "model:=/nowhere.onnx", "--params-file", str(path)]
+    ended = run("--ros-args", *given)
+    assert "no parameter 'threshhold': did you mean score_threshold?" in ended.stderr
+    assert f"{path} has nothing for /detector (only for /detektor)" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 3, "these two and the missing model"
+
+
+@pytest.mark.ros
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -11,6 +11,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 
 from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
@@ -169,3 +170,13 @@ def test_a_missing_tf2_msgs_is_one_sentence(monkeypatch):
     with pytest.raises(HandmeshError, match=r"tf2_msgs is not there: install ros-.*-tf2-msgs"):
         outputs_of(Parameters(publish_tf=True))
     assert set(outputs_of(Parameters())[1]) == {"points"}
+
+
+def test_tf2_leads_from_the_camera_to_the_fingertips(two_hands):
+    tf2 = pytest.importorskip("tf2_py", reason="needs tf2_py, which only a ROS 2 machine has")
+    buffer = tf2.BufferCore()
+    for stamped in hand_transforms(two_hands, ["a", "b"], camera_header()):
+        buffer.set_transform(stamped, "detector")
+    for index, name in enumerate("ab"):
+        found = buffer.lookup_transform_core("camera", f"{name}_index_tip", Time(seconds=12))
+        np.testing.assert_allclose(pose_of(found)[0], two_hands.joints[index, 8], atol=1e-5)

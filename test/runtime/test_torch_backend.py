@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import types
 from dataclasses import asdict
 
 import numpy as np
@@ -79,13 +81,73 @@ def test_what_cannot_be_recorded_is_one_sentence(monkeypatch):
     def refuse(*arguments, **options):
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    monkeypatch.setattr(torch_backend.torch, "zeros", lambda *a, **o: None)
-    monkeypatch.setattr(torch_backend.torch, "ones", lambda *a, **o: None)
     monkeypatch.setattr(torch_backend.torch.cuda, "CUDAGraph", lambda: None)
     monkeypatch.setattr(torch_backend.torch.cuda, "Stream", refuse)
+    cpu = torch.device("cpu")
     with pytest.raises(HandmeshError, match="cannot record .*not permitted") as error:
-        torch_backend._Recording(torch.nn.Identity(), 64)
+        torch_backend._Recording(torch.nn.Identity(), 64, cpu)
     assert "\n" not in str(error.value)
+
+
+class FakeGraph:
+    """Stands in for a CUDA graph: replaying runs what was recorded, on what lies in its place."""
+
+    def __init__(self):
+        self.replay = None
+
+
+class Doubling(torch.nn.Module):
+    """A network whose outputs tell what it was given."""
+
+    def forward(self, image, intrinsics):
+        self.found = {"a": 2.0 * image.float().sum().reshape(1), "b": 3.0 * intrinsics}
+        return self.found
+
+
+@pytest.fixture
+def fake_recording(monkeypatch):
+    """A `_Recording` of `Doubling` on the CPU, by a fake of torch.cuda."""
+    from handmesh_ros.runtime import torch_backend
+
+    cuda, network, log = torch_backend.torch.cuda, Doubling(), []
+    graph = FakeGraph()
+
+    @contextlib.contextmanager
+    def record(given):
+        assert given is graph
+        yield
+        log.append("recorded")
+
+    stream = types.SimpleNamespace(
+        wait_stream=lambda other: None, synchronize=lambda: log.append("waited")
+    )
+    monkeypatch.setattr(cuda, "CUDAGraph", lambda: graph)
+    monkeypatch.setattr(cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(cuda, "stream", lambda chosen: contextlib.nullcontext())
+    monkeypatch.setattr(cuda, "graph", record)
+    recording = torch_backend._Recording(network, 8, torch.device("cpu"))
+
+    def replay():
+        with torch.inference_mode():
+            again = network(recording._image, recording._intrinsics)
+            recording._found.copy_(torch_backend._joined(again))
+        log.append("replayed")
+
+    graph.replay = replay
+    return recording, log
+
+
+def test_a_recorded_call_copies_up_replays_and_waits(fake_recording):
+    recording, log = fake_recording
+    for value in (1, 5):
+        with torch.inference_mode():
+            results = recording(
+                np.full((1, 8, 8, 3), value, np.uint8), np.full((1, 4), value, np.float32)
+            )
+        assert results["a"] == [2.0 * value * 192]
+        np.testing.assert_array_equal(results["b"], np.full((1, 4), 3.0 * value))
+    assert log == ["recorded", "replayed", "waited", "replayed", "waited"]
 
 
 @pytest.mark.gpu

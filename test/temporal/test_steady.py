@@ -38,6 +38,31 @@ def test_a_slow_motion_is_behind_by_less_than_the_rest():
     assert np.abs(filtered(ramp, STEADY) - ramp).max() < 0.6 * STEADY.rest
 
 
+def test_a_motion_is_told_by_its_rate_before_it_deviates():
+    ramp = np.maximum(STEP_S * (np.arange(90.0) - 30.0), 0.0) * 0.15
+    behind = (ramp - filtered(ramp, STEADY))[45:]
+    assert np.abs(behind).max() < 0.3 * STEADY.rest
+
+
+def test_strong_noise_widens_the_rest_but_not_without_bound():
+    noisy = np.random.default_rng(1).normal(0.0, NOISE, 900)
+    still = filtered(2.0 * noisy, STEADY)[150:].std() / (2.0 * NOISE)
+    assert still < 0.25
+    wild = filtered(np.cumsum(50.0 * noisy), STEADY)
+    assert abs(wild[-1] - np.cumsum(50.0 * noisy)[-1]) < 5.0
+
+
+def test_a_track_that_is_forgotten_takes_its_noise_along():
+    steady = SteadyOneEuro((1,), 1, pooled=(False,))
+    steady.append(np.zeros((2, 1, 1)))
+    both, steps = np.array([0, 1]), np.full(2, STEP_S)
+    for value in (0.3, -0.3, 0.3):
+        steady.update(both, np.array([[[value]], [[0.0]]]), steps, (STEADY,))
+    steady.keep(np.array([False, True]))
+    steady.update(FIRST, np.zeros((1, 1, 1)), steps[:1], (STEADY,))
+    assert len(steady.value) == 1 and steady.value[0, 0, 0] == 0.0
+
+
 def test_a_step_is_followed():
     assert filtered(np.array([0.0] * 30 + [1.0] * 60), STEADY)[-1] == pytest.approx(1.0, abs=0.03)
 

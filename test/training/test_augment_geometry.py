@@ -9,7 +9,7 @@ from handmesh_ros.training.datasets.augment import (
     letterbox,
     random_view,
 )
-from handmesh_ros.training.datasets.geometry import View, warp_image, warp_labels
+from handmesh_ros.training.datasets.geometry import View, turned, warp_image, warp_labels
 from handmesh_ros.training.datasets.mosaic import mosaic_tiles, place_in_mosaic
 
 CALM = AugmentOptions(strength=0.0, erase=0.0)
@@ -47,11 +47,28 @@ def test_mirroring_twice_gives_the_labels_back():
 def test_a_roll_turns_the_wrist_and_leaves_the_fingers():
     sample = sample_with_3d(np.random.default_rng(4))
     view = View(320, 240, sample.intrinsics.astype(np.float64), roll=np.pi / 2)
-    turned = warp_labels(sample, view)
+    rolled = warp_labels(sample, view)
     quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    np.testing.assert_allclose(turned.rotations[:, 0], quarter @ sample.rotations[:, 0], atol=1e-6)
-    np.testing.assert_array_equal(turned.rotations[:, 1:], sample.rotations[:, 1:])
-    np.testing.assert_allclose(turned.translation, sample.translation @ quarter.T, atol=1e-6)
+    np.testing.assert_allclose(rolled.rotations[:, 0], quarter @ sample.rotations[:, 0], atol=1e-6)
+    np.testing.assert_array_equal(rolled.rotations[:, 1:], sample.rotations[:, 1:])
+    np.testing.assert_allclose(rolled.translation, sample.translation @ quarter.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_quarter_turns_are_exact(quarters):
+    sample = sample_with_3d(np.random.default_rng(6))
+    image = turned(sample, quarters)
+    np.testing.assert_array_equal(image.image, np.rot90(sample.image, -quarters))
+    np.testing.assert_array_equal(image.mask, np.rot90(sample.mask, -quarters))
+    np.testing.assert_allclose(
+        project(image.joints, image.intrinsics), image.keypoints_2d, atol=1e-3
+    )
+    assert (image.box[:, :2] <= image.keypoints_2d.min(axis=1)).all()
+    assert (image.box[:, 2:] >= image.keypoints_2d.max(axis=1)).all()
+    back = turned(image, 4 - quarters)
+    np.testing.assert_array_equal(back.image, sample.image)
+    for name in ("intrinsics", "keypoints_2d", "joints", "rotations", "translation", "box"):
+        np.testing.assert_allclose(getattr(back, name), getattr(sample, name), atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.45, 1.0, 1.7])

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import cv2
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 from drawn_hands import drawn_photograph
 
+from handmesh_ros.training.datasets import cutouts, prepare
 from handmesh_ros.training.datasets.composites import CompositeOptions
 from handmesh_ros.training.datasets.cutouts import cut_out_all
 from handmesh_ros.training.datasets.photographs import read_photographs
@@ -56,3 +58,22 @@ def test_cached_cut_outs_equal_fresh_ones(photo_set, tmp_path):
     assert fresh[1].source == cached[1].source == "drawn/two.png"
     only_one = cut_out_all(photographs[:1], tmp_path / "cache.npz")
     assert len(only_one) == 1
+
+
+def test_several_processes_write_the_same_shards(photo_set, tmp_path, monkeypatch):
+    for module in (cutouts, prepare):
+        everywhere = functools.partial(module.in_processes, fewest=1)
+        monkeypatch.setattr(module, "in_processes", everywhere)
+    settings = {"seed": 3, "sources": [photo_set], "split": "all"}
+    settings["options"] = CompositeOptions(size=96)
+    for workers in (1, 2):
+        compose(tmp_path / str(workers), 4, workers=workers, **settings)
+    one, two = (next((tmp_path / n).glob("*.tar")).read_bytes() for n in "12")
+    assert one == two
+
+
+def test_broken_photographs_are_skipped_and_counted(photo_set, caplog):
+    photographs = read_photographs(photo_set)
+    (photo_set / "images" / "one.png").write_bytes(b"no picture")
+    assert [cutout.source for cutout in cut_out_all(photographs)] == ["drawn/two.png"]
+    assert "Skipped 1 of 2 images" in caplog.text

@@ -124,6 +124,13 @@ def test_a_missing_array_is_named(tmp_path):
         ShardDataset(tmp_path)[0]
 
 
+def test_arrays_stored_by_columns_come_back(tmp_path):
+    sample = make_sample()
+    joints = np.asfortranarray(sample.joints)
+    write(tmp_path, [sample.replace(joints=joints)])
+    np.testing.assert_array_equal(ShardDataset(tmp_path)[0].joints, joints)
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "mask.png", "npz"])
 def test_a_damaged_member_is_named(tmp_path, suffix):
     rewritten(

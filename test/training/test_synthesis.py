@@ -228,6 +228,19 @@ def test_the_command_draws_a_contact_sheet(tmp_path, capsys):
 
 
 @pytest.mark.egl
+def test_without_forearms_and_occluders_scenes_are_the_same_otherwise(samples):
+    bare = generate.SampleMaker(11, SIZE, without=generate.OMITTABLE)
+    index = next(i for i, s in enumerate(samples) if len(s) and (s.mask == 255).any())
+    whole, less = samples[index], bare.make(index)
+    for name in ("keypoints_2d", "box", "joints", "rotations", "shape", "colors"):
+        np.testing.assert_array_equal(getattr(less, name), getattr(whole, name))
+    assert not (less.mask == 255).any()
+    behind_all = generate.SampleMaker(11, SIZE, without=["forearms"]).make(index)
+    assert 0 < (behind_all.mask % 255 > 0).sum() < (whole.mask % 255 > 0).sum()
+    assert (behind_all.mask == 255).any()
+
+
+@pytest.mark.egl
 def test_an_empty_folder_is_one_sentence(tmp_path):
     for option in ({"skins": tmp_path}, {"backgrounds": [tmp_path]}):
         with pytest.raises(HandmeshError, match="holds no"):

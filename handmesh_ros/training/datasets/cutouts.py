@@ -17,8 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import MIDDLE_MCP, SKELETON, WRIST
-from handmesh_ros.training.datasets.photographs import Photograph, read_samples
+from handmesh_ros.training.datasets.photographs import Photograph
+from handmesh_ros.training.datasets.processes import in_processes
 from handmesh_ros.training.sample import PALM_KEYPOINTS, Sample, palm_size
 
 _CACHE_VERSION = "1"
@@ -49,13 +51,14 @@ class Cutout:
 
 
 def cut_out_all(
-    photographs: Sequence[Photograph], cache: str | Path | None = None
+    photographs: Sequence[Photograph], cache: str | Path | None = None, workers: int = 1
 ) -> list[Cutout]:
-    """Return the usable cut-outs of all photographs, in their order.
+    """Return the usable cut-outs of all photographs, in their order; broken images are skipped.
 
     Args:
         photographs: what to cut from.
         cache: file (.npz) that keeps the result; written when absent or made from other photos.
+        workers: processes.
     """
     names = "\n".join([_CACHE_VERSION, *(f"{p.source_set}/{p.name}" for p in photographs)])
     key = hashlib.sha256(names.encode()).hexdigest()
@@ -63,17 +66,28 @@ def cut_out_all(
         cached = _load(Path(cache), key)
         if cached is not None:
             return cached
-    cutouts, hand_count = [], 0
-    for sample in read_samples(list(photographs)):
-        for hand in range(len(sample)):
-            hand_count += 1
-            cutout = cut_out(sample, hand)
-            if cutout is not None:
-                cutouts.append(cutout)
+    cutouts, hand_count, broken = [], 0, 0
+    for hands in in_processes(_cut_out_hands, photographs, workers):
+        if hands is None:
+            broken += 1
+            continue
+        hand_count += len(hands)
+        cutouts += [cutout for cutout in hands if cutout is not None]
+    if broken:
+        _log.warning("Skipped %d of %d images that cannot be read.", broken, len(photographs))
     _log.info("Cut out %d of %d hands.", len(cutouts), hand_count)
     if cache is not None:
         _save(Path(cache), key, cutouts)
     return cutouts
+
+
+def _cut_out_hands(photograph: Photograph) -> list[Cutout | None] | None:
+    """Return the cut-out of each hand, or None where the image cannot be read."""
+    try:
+        sample = photograph.read()
+    except HandmeshError:
+        return None
+    return [cut_out(sample, hand) for hand in range(len(sample))]
 
 
 def cut_out(sample: Sample, hand: int) -> Cutout | None:

@@ -82,6 +82,29 @@ def letterbox_view(sample: Sample, width: int, height: int) -> View:
     )
 
 
+def turned(sample: Sample, quarters: int) -> Sample:
+    """Return the whole sample turned clockwise, without resampling a pixel.
+
+    Args:
+        sample: to turn.
+        quarters: of a full turn.
+    """
+    height, width = sample.image.shape[:2]
+    fx, fy, cx, cy = np.asarray(sample.intrinsics, np.float64)
+    left, top = width - 1 - cx, height - 1 - cy
+    intrinsics = ((fx, fy, cx, cy), (fy, fx, top, cx), (fx, fy, left, top), (fy, fx, cy, left))
+    view = View(
+        width=height if quarters % 2 else width,
+        height=width if quarters % 2 else height,
+        intrinsics=np.array(intrinsics[quarters % 4]),
+        roll=quarters * np.pi / 2,
+    )
+    return warp_labels(sample, view).replace(
+        image=np.ascontiguousarray(np.rot90(sample.image, -quarters)),
+        mask=None if sample.mask is None else np.rot90(sample.mask, -quarters).copy(),
+    )
+
+
 def warp_labels(sample: Sample, view: View) -> Sample:
     """Return the sample's hands as the view sees them; image and mask are left alone.
 
@@ -191,9 +214,9 @@ def _pad_outside(image: np.ndarray, view: View, padding: int | tuple[int, int, i
 
 
 def _warp_boxes(sample: Sample, keypoints: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Return (N, 4) float32 boxes: exact without a roll, around the keypoints with one."""
+    """Return (N, 4) float32 boxes: exact under quarter turns, else around the keypoints."""
     box = np.asarray(sample.box, np.float64)
-    if abs(affine[0, 1]) < 1e-9 and abs(affine[1, 0]) < 1e-9:
+    if np.abs(affine[:, :2]).min(axis=1).max() < 1e-9:
         corners = transform_points(affine, box.reshape(-1, 2, 2))
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=-1).astype(
             np.float32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,36 @@ from handmesh_ros.training.datasets.photographs import (
     read_photographs,
     read_samples,
 )
-from handmesh_ros.training.shards import ShardWriter
+from handmesh_ros.training.datasets.processes import in_processes
+from handmesh_ros.training.sample import Sample
+from handmesh_ros.training.shards import ShardWriter, encode
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CompositeMaker:
+    """Makes the composites of one run; the one of an index is always the same.
+
+    Attributes:
+        cutouts: hands to paste.
+        backgrounds: to paste them on.
+        whole: labelled photographs to paste them on.
+        options: what the composites look like.
+        seed: of the run.
+    """
+
+    cutouts: list[Cutout]
+    backgrounds: Backgrounds
+    whole: list[Sample]
+    options: CompositeOptions
+    seed: int
+
+    def encoded(self, index: int) -> list[tuple[str, bytes]]:
+        """Return the members of this index in a shard."""
+        rng = np.random.default_rng((self.seed, index))
+        sample = compose_sample(self.cutouts, self.backgrounds, rng, self.options, self.whole)
+        return encode(sample.replace(key=f"{self.seed}-{index:06d}"))
 
 
 def compose(
@@ -34,6 +62,7 @@ def compose(
     options: CompositeOptions | None = None,
     cache: str | Path | None = None,
     first: int = 0,
+    workers: int = 1,
 ) -> None:
     """Write composites of the labelled photographs as shards.
 
@@ -49,6 +78,7 @@ def compose(
         options: what the composites look like.
         cache: folder for the cut-outs, which take some 0.3 s each to make.
         first: number of the first composite.
+        workers: processes.
 
     Raises:
         HandmeshError: a folder holds no labels, or no background.
@@ -56,14 +86,12 @@ def compose(
     options = options or CompositeOptions()
     sets = [found for source in sources for found in find_sets(source)]
     photographs = [photograph for found in sets for photograph in read_photographs(found, split)]
-    cutouts = _cut_outs(sets, split, cache)
+    cutouts = _cut_outs(sets, split, cache, workers)
     whole = list(read_samples(photographs)) if options.photograph > 0 else []
-    pictures = Backgrounds(backgrounds)
+    maker = CompositeMaker(cutouts, Backgrounds(backgrounds), whole, options, seed)
     with ShardWriter(Path(output), name=f"composite-{seed}-{first:06d}") as writer:
-        for index in range(first, first + count):
-            rng = np.random.default_rng((seed, index))
-            sample = compose_sample(cutouts, pictures, rng, options, whole)
-            writer.write(sample.replace(key=f"{seed}-{index:06d}"))
+        for members in in_processes(maker.encoded, range(first, first + count), workers):
+            writer.write_members(members)
     _log.info("Wrote %d composites of %d cut-outs into %s.", count, len(cutouts), output)
 
 
@@ -95,9 +123,11 @@ def store_photographs(
     return count
 
 
-def _cut_outs(sets: Sequence[Path], split: Split, cache: str | Path | None) -> list[Cutout]:
+def _cut_outs(
+    sets: Sequence[Path], split: Split, cache: str | Path | None, workers: int
+) -> list[Cutout]:
     cutouts: list[Cutout] = []
     for found in sets:
         file = None if cache is None else Path(cache) / f"{found.name}_{split}.npz"
-        cutouts += cut_out_all(read_photographs(found, split), file)
+        cutouts += cut_out_all(read_photographs(found, split), file, workers)
     return cutouts

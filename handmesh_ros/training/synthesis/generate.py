@@ -22,6 +22,8 @@ from handmesh_ros.training.shards import ShardWriter, encode
 
 SAMPLES_PER_SHARD = 1000
 BATCH = 20
+OMITTABLE = ("forearms", "occluders")
+"""What scenes can do without."""
 
 
 class SampleMaker:
@@ -32,6 +34,7 @@ class SampleMaker:
         size: (width, height) of the images, pixels.
         skins: folder of skin textures, or None for painted ones.
         backgrounds: folders of photographs without hands.
+        without: of `OMITTABLE`, what to leave out of the scenes.
 
     Raises:
         HandmeshError: EGL is missing or a folder is unusable.
@@ -43,15 +46,15 @@ class SampleMaker:
         size: tuple[int, int] = (320, 320),
         skins: Path | None = None,
         backgrounds: Sequence[Path] = (),
+        without: Sequence[str] = (),
     ) -> None:
         from handmesh_ros.hand.template import HandTemplate
         from handmesh_ros.training.synthesis.renderer import Renderer
         from handmesh_ros.training.synthesis.scene import SceneSampler
 
         self.seed = seed
-        self.sampler = SceneSampler(
-            HandTemplate.bundled(), HandTemplate.bundled_render(), *size, skins, backgrounds
-        )
+        templates = HandTemplate.bundled(), HandTemplate.bundled_render()
+        self.sampler = SceneSampler(*templates, *size, skins, backgrounds, without)
         self.renderer = Renderer(*size, self.sampler.textures)
 
     def make(self, index: int) -> Sample:
@@ -90,6 +93,7 @@ def synthesize(
     skins: Path | None = None,
     backgrounds: Sequence[Path] = (),
     workers: int = 1,
+    without: Sequence[str] = (),
 ) -> Iterator[int]:
     """Write samples 0..count of a seed as shards, and say how far it is.
 
@@ -101,6 +105,7 @@ def synthesize(
         skins: folder of skin textures, or None for painted ones.
         backgrounds: folders of photographs without hands; none means painted ones.
         workers: processes.
+        without: of `OMITTABLE`, what to leave out of the scenes.
 
     Yields:
         The number of samples written so far.
@@ -110,7 +115,8 @@ def synthesize(
     """
     # Opened here even where workers do the drawing, so that a problem is one sentence and not a
     # pool of dying workers.
-    maker = SampleMaker(seed, size, skins, backgrounds)
+    arguments = (seed, size, skins, tuple(backgrounds), tuple(without))
+    maker = SampleMaker(*arguments)
     done = 0
     with contextlib.ExitStack() as stack:
         batches: Iterable[list[list[tuple[str, bytes]]]]
@@ -118,7 +124,6 @@ def synthesize(
             batches = ([encode(maker.make(index))] for index in range(count))
         else:
             maker.renderer.close()
-            arguments = (seed, size, skins, tuple(backgrounds))
             environment = multiprocessing.get_context("spawn")
             pool = stack.enter_context(environment.Pool(workers, _start_worker, arguments))
             ranges = [range(i, min(i + BATCH, count)) for i in range(0, count, BATCH)]
@@ -149,6 +154,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backgrounds", type=Path, nargs="+", default=[], help="folders of photos without hands"
     )
     parser.add_argument("--workers", type=count(), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument(
+        "--without",
+        choices=OMITTABLE,
+        nargs="+",
+        default=[],
+        help="leave this out of the scenes, which stay the same otherwise",
+    )
     parser.add_argument("--contact-sheet", type=Path, help="draw samples with truth into a PNG")
 
 
@@ -161,13 +173,13 @@ def run(args: argparse.Namespace) -> int:
         from handmesh_ros.training.synthesis.contact_sheet import write_contact_sheet
 
         check_place(args.contact_sheet)
-        maker = SampleMaker(args.seed, size, args.skins, args.backgrounds)
+        maker = SampleMaker(args.seed, size, args.skins, args.backgrounds, args.without)
         samples = [maker.make(index) for index in range(min(args.count, 48))]
         write_contact_sheet(args.contact_sheet, samples)
         print(f"{len(samples)} samples drawn into {args.contact_sheet}")
         return 0
     start = time.monotonic()
-    options = (args.seed, size, args.skins, args.backgrounds, args.workers)
+    options = (args.seed, size, args.skins, args.backgrounds, args.workers, args.without)
     for done in synthesize(args.output, args.count, *options):
         if done % SAMPLES_PER_SHARD == 0 or done == args.count:
             rate = done / (time.monotonic() - start)

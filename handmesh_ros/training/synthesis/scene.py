@@ -84,6 +84,8 @@ class SceneSampler:
         height: of the images, pixels.
         skins: folder of skin textures, or None for painted ones.
         backgrounds: folders of photographs without hands; none means painted ones.
+        without: what to leave out, for ablations: "forearms" with arms and sleeves, "occluders"
+            with all that is held or stands in front or behind. Nothing else changes.
 
     Attributes:
         textures: (L, 512, 512, 3) uint8 layers for the renderer.
@@ -100,7 +102,9 @@ class SceneSampler:
         height: int,
         skins: Path | None = None,
         backgrounds: Sequence[Path] = (),
+        without: Sequence[str] = (),
     ) -> None:
+        self.without = frozenset(without)
         self.output_model, self.render_model = output_model, render_model
         self.width, self.height = width, height
         self.skins = Skins(render_model, skins)
@@ -132,8 +136,10 @@ class SceneSampler:
         hands = self._sample_hands(rng, intrinsics, count)
         meshes: list[Mesh] = []
         for number, hand in enumerate(hands, start=1):
-            meshes += self._hand_meshes(rng, hand, number)
-        meshes += self._sample_objects(rng, hands)
+            hand_mesh, *arm = self._hand_meshes(rng, hand, number)
+            meshes += [hand_mesh] if "forearms" in self.without else [hand_mesh, *arm]
+        objects = self._sample_objects(rng, hands)
+        meshes += [] if "occluders" in self.without else objects
         background = self.backgrounds.sample(rng, self.width, self.height)
         return Scene(hands, meshes, intrinsics, sample_lighting(rng), background)
 
@@ -241,7 +247,7 @@ class SceneSampler:
         gloss: float,
         cloth: tuple[int, np.ndarray] | None,
     ) -> list[Mesh]:
-        """Return the meshes of one hand, its arm and perhaps a sleeve.
+        """Return the meshes of one hand, first, its arm and perhaps a sleeve.
 
         Args:
             rng: of the sleeve's length and wrinkles.
