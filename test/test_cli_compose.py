@@ -43,10 +43,17 @@ def test_composites_become_shards(photographs, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--hands", "3", "2"), ("--count", "0"), ("--photographs", "2"), ("--sources", "nowhere")],
+    [("--hands", "3", "2"), ("--count", "0"), ("--photographs", "2")],
 )
 def test_arguments_that_cannot_work(photographs, tmp_path, capsys, arguments):
     command = ["compose", str(tmp_path / "out"), "--sources", str(photographs), *arguments]
-    assert main(command) == 1
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    assert stop.value.code == 2
+    assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_without_labels_is_named(tmp_path, capsys):
+    assert main(["compose", str(tmp_path / "out"), "--sources", "nowhere"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("handmesh: ") and error.count("\n") == 1

@@ -16,7 +16,7 @@ import torch
 
 from handmesh_ros import __version__
 from handmesh_ros.arguments import number
-from handmesh_ros.commands.places import check_place
+from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.model import HandNetwork
@@ -190,9 +190,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     if args.output.suffix not in (".onnx", ".ckpt"):
         raise HandmeshError(f"The output {args.output} must end with .onnx or .ckpt.")
+    Originals([args.checkpoint]).check(args.output)
     check_place(args.output)
     if args.output.suffix == ".ckpt":
-        args.output.parent.mkdir(parents=True, exist_ok=True)
         save_weights(args.checkpoint, args.output)
         print(f"{args.output} ({args.output.stat().st_size / 1e6:.1f} MB) is written.")
         return 0
