@@ -10,14 +10,14 @@ import numpy as np
 
 from handmesh_ros.hand.hands import ScaleSource
 
-ACROSS_SIGMA = 0.065
+ACROSS_SIGMA = 0.06
 """Standard deviation of the wrist across the viewing ray, relative to the diagonal of the hand's
 box: a network errs by a share of a hand, not by pixels."""
 
 RELATIVE_DEPTH_SIGMA = {
-    ScaleSource.ASSUMED: 0.19,
-    ScaleSource.CALIBRATED: 0.215,
-    ScaleSource.DEPTH: 0.046,
+    ScaleSource.ASSUMED: 0.18,
+    ScaleSource.CALIBRATED: 0.19,
+    ScaleSource.DEPTH: 0.043,
 }
 """Standard deviation of the distance, relative to it."""
 
@@ -26,7 +26,7 @@ _RELATIVE_DEPTH = np.array([RELATIVE_DEPTH_SIGMA[source] for source in ScaleSour
 UNSEEN_SIGMA_M_S = 0.5
 """Growth of the standard deviation of a position for each second that a hand is unseen."""
 
-ROTATION_SIGMA_RAD = 0.44
+ROTATION_SIGMA_RAD = 0.38
 """Standard deviation of the wrist's orientation about every axis."""
 
 
