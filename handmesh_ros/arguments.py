@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.runtime.backend import BACKEND_NAMES
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -34,6 +35,17 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 def count(low: int = 1, high: float = math.inf) -> Callable[[str], int]:
     """Return an argparse `type` for whole numbers from `low` to `high`."""
     return _within(int, low, high, "a whole number")
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Declare `--backend`, what the network runs on."""
+    parser.add_argument(
+        "--backend",
+        choices=("auto", *BACKEND_NAMES),
+        default="auto",
+        metavar="NAME",
+        help=f"auto, {', '.join(BACKEND_NAMES)}",
+    )
 
 
 def _within(kind: Callable[[str], N], low: float, high: float, what: str) -> Callable[[str], N]:

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
-from handmesh_ros.arguments import checked, number
+from handmesh_ros.arguments import add_backend, checked, number
 from handmesh_ros.commands.frames import (
     Frame,
     Source,
@@ -25,7 +25,6 @@ from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.preprocess import (
     ASSUMED_FOV_DEG,
@@ -65,13 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score above which a find is a hand (the model's)",
     )
     parser.add_argument("--model", metavar="FILE", help=".onnx graph or .ckpt checkpoint")
-    parser.add_argument(
-        "--backend",
-        choices=("auto", *BACKEND_NAMES),
-        default="auto",
-        metavar="NAME",
-        help=f"auto, {', '.join(BACKEND_NAMES)}",
-    )
+    add_backend(parser)
 
 
 def run(args: argparse.Namespace) -> int:

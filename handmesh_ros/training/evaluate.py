@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from handmesh_ros.arguments import count, number
+from handmesh_ros.arguments import add_backend, count, number
 from handmesh_ros.commands.places import check_place
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.datasets.geometry import turned
@@ -140,13 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", type=Path, metavar="FILE", help="write the data set's submission file"
     )
     parser.add_argument("--model", type=Path, help="model file (default: the bundled one)")
-    parser.add_argument(
-        "--backend",
-        choices=("auto", *BACKEND_NAMES),
-        default="auto",
-        metavar="NAME",
-        help=f"auto, {', '.join(BACKEND_NAMES)}",
-    )
+    add_backend(parser)
     parser.add_argument(
         "--threshold", type=number(0, 1), help="score threshold (default: the model's)"
     )
