@@ -89,6 +89,10 @@ class HandModel(nn.Module):
     weights: Tensor
     joint_template: Tensor
     joint_shape_dirs: Tensor
+    tip_template: Tensor
+    tip_shape_dirs: Tensor
+    tip_pose_dirs: Tensor
+    tip_weights: Tensor
     keypoint_order: Tensor
     fingertips: Tensor
     mirror: Tensor
@@ -101,6 +105,7 @@ class HandModel(nn.Module):
         self.has_forearm = len(template.parents) == 17
         shape_dirs = template.shape_dirs.reshape(-1, self.shape_count).T
         joint_shape_dirs = template.joint_shape_dirs.reshape(-1, self.shape_count).T
+        tips = np.asarray(template.fingertips, dtype=np.int64)
         buffers = {
             "template": template.template.reshape(-1),
             "shape_dirs": shape_dirs,
@@ -108,6 +113,12 @@ class HandModel(nn.Module):
             "weights": template.weights,
             "joint_template": template.joint_template.reshape(-1),
             "joint_shape_dirs": joint_shape_dirs,
+            "tip_template": template.template[tips].reshape(-1),
+            "tip_shape_dirs": template.shape_dirs[tips].reshape(-1, self.shape_count).T,
+            "tip_pose_dirs": template.pose_dirs.reshape(-1, 3, 135)[tips].reshape(-1, 135).T
+            if self.has_pose_dirs
+            else np.zeros((135, 15)),
+            "tip_weights": template.weights[tips, :16],
             "mirror": np.diag(MIRROR),
         }
         for name, values in buffers.items():
@@ -115,9 +126,8 @@ class HandModel(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
         order = np.array(KEYPOINT_FROM_MODEL_JOINT)
         order[list(FINGERTIP_KEYPOINTS)] = 16 + np.arange(5)
-        fingertips = np.asarray(template.fingertips, dtype=np.int64)
         self.register_buffer("keypoint_order", torch.from_numpy(order), persistent=False)
-        self.register_buffer("fingertips", torch.from_numpy(fingertips), persistent=False)
+        self.register_buffer("fingertips", torch.from_numpy(tips), persistent=False)
 
     def forward(
         self,
@@ -144,9 +154,7 @@ class HandModel(nn.Module):
         joints = (self.joint_template + shape @ self.joint_shape_dirs).reshape(-1, 16, 3)
         vertices = self.template + shape @ self.shape_dirs
         if self.has_pose_dirs:
-            identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
-            bends = (right_rotations[:, 1:] - identity).reshape(-1, 135)
-            vertices = vertices + bends @ self.pose_dirs
+            vertices = vertices + self._bends(right_rotations) @ self.pose_dirs
         vertices = vertices.reshape(-1, self.vertex_count, 3)
 
         world, posed = self._chain(right_rotations, joints)
@@ -160,11 +168,7 @@ class HandModel(nn.Module):
             world = torch.cat([world, forearm], dim=1)
             offsets = torch.cat([offsets, pivot], dim=1)
 
-        transforms = torch.cat([world.flatten(2), offsets], dim=2)
-        blended = self.weights @ transforms
-        turned = blended[..., :9].reshape(-1, self.vertex_count, 3, 3) * vertices.unsqueeze(2)
-        vertices = turned.sum(-1) + blended[..., 9:]
-
+        vertices = self._skin(self.weights, vertices, world, offsets)
         wrist = posed[:, :1]
         everything = torch.cat([posed, vertices[:, self.fingertips]], dim=1)
         keypoints = everything[:, self.keypoint_order] - wrist
@@ -172,6 +176,38 @@ class HandModel(nn.Module):
         right = is_right.to(vertices.dtype).reshape(-1, 1, 1)
         side = right + (1.0 - right) * self.mirror
         return vertices * side, keypoints * side
+
+    def right_keypoints(self, rotations: Tensor, shape: Tensor) -> Tensor:
+        """Pose right hands, keypoints only: `forward` without the rest of the mesh.
+
+        Args:
+            rotations: (B, 16, 3, 3) as in `forward`.
+            shape: (B, shape_count).
+
+        Returns:
+            (B, 21, 3) metres, the wrist joint at the origin.
+        """
+        joints = (self.joint_template + shape @ self.joint_shape_dirs).reshape(-1, 16, 3)
+        tips = self.tip_template + shape @ self.tip_shape_dirs
+        if self.has_pose_dirs:
+            tips = tips + self._bends(rotations) @ self.tip_pose_dirs
+        world, posed = self._chain(rotations, joints)
+        offsets = posed - (world @ joints.unsqueeze(-1)).squeeze(-1)
+        tips = self._skin(self.tip_weights, tips.reshape(-1, 5, 3), world, offsets)
+        return torch.cat([posed, tips], dim=1)[:, self.keypoint_order] - posed[:, :1]
+
+    @staticmethod
+    def _bends(rotations: Tensor) -> Tensor:
+        """Return what pose corrections follow, (B, 135)."""
+        identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+        return (rotations[:, 1:] - identity).reshape(-1, 135)
+
+    @staticmethod
+    def _skin(weights: Tensor, vertices: Tensor, world: Tensor, offsets: Tensor) -> Tensor:
+        """Blend joint transforms: weights (V, J), vertices (B, V, 3), world (B, J, 3, 3)."""
+        blended = weights @ torch.cat([world.flatten(2), offsets], dim=2)
+        turned = blended[..., :9].unflatten(-1, (3, 3)) * vertices.unsqueeze(2)
+        return turned.sum(-1) + blended[..., 9:]
 
     @staticmethod
     def _chain(rotations: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:

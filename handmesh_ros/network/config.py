@@ -19,6 +19,7 @@ class NetworkConfig:
         max_hands: K, slots of the output.
         channels: C of the shared feature map.
         hidden: width of the heads that run once per hand.
+        lifter_hidden: width of the lifter, that corrects pose and place.
         window_cells: points along each side of the grid that a hand's window is read at.
         color_rank: number of colour patterns that vertex colours are mixed from.
 
@@ -32,6 +33,7 @@ class NetworkConfig:
     max_hands: int = 10
     channels: int = 128
     hidden: int = 512
+    lifter_hidden: int = 512
     window_cells: int = 6
     color_rank: int = 64
 

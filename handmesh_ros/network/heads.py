@@ -52,6 +52,7 @@ class HandParameters(NamedTuple):
         scale: (N,) network pixels per metre at the wrist.
         wrist: (N, 2) network pixels.
         colors: (N, V, 3) in [0, 1].
+        features: (N, hidden) what all but the side follows from.
     """
 
     coarse_keypoints: Tensor
@@ -65,6 +66,7 @@ class HandParameters(NamedTuple):
     scale: Tensor
     wrist: Tensor
     colors: Tensor
+    features: Tensor
 
 
 def _mlp(inputs: int, hidden: int) -> nn.Sequential:
@@ -261,6 +263,7 @@ class HandHeads(nn.Module):
             scale=torch.exp(placement[:, 0].clamp(-3, 3)) * window[:, 2] / (WINDOW * HAND_LENGTH),
             wrist=keypoints[:, 0] + placement[:, 1:] * side[:, 0],
             colors=torch.sigmoid(colors),
+            features=hand,
         )
 
 

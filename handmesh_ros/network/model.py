@@ -3,8 +3,9 @@
 One trunk, one shared feature map at stride 8, one pair of centre heatmaps (left, right). At the K
 best peaks the maps are read: at the centre, which gives the hand's box; on a grid over that box,
 which gives side and coarse keypoints; and at these keypoints. Small heads turn what was read
-into keypoints, pose, shape, placement and colours, and the skinned hand model turns those into a
-mesh in the camera frame. All of it is one graph.
+into keypoints, colours and a first guess of pose, shape and placement; a lifter corrects the guess
+until its joints are seen at the keypoints, and the skinned hand model turns it into a mesh in the
+camera frame. All of it is one graph.
 
 After Ren, Zhu and Zhang, "End-to-end Weakly-supervised Single-stage Multiple 3D Hand Mesh
 Reconstruction from a Single RGB Image" (CVIU 2023), with the changes listed in ARCHITECTURE.md.
@@ -30,6 +31,7 @@ from handmesh_ros.network.heads import (
     WindowReader,
     box_windows,
 )
+from handmesh_ros.network.lifting import PoseLifter
 from handmesh_ros.network.placement import place
 
 
@@ -115,6 +117,7 @@ class HandNetwork(nn.Module):
         self.box_head = BoxHead(config, context, self.reader.outputs)
         self.heads = HandHeads(config, self.reader.outputs, len(template.template))
         self.hand_model = HandModel(template)
+        self.lifter = PoseLifter(config.hidden, config.lifter_hidden, self.hand_model)
         self.register_buffer("mean", 255 * torch.tensor(self.backbone.mean)[:, None, None], False)
         self.register_buffer("std", 255 * torch.tensor(self.backbone.std)[:, None, None], False)
         self._register_cells()
@@ -164,7 +167,7 @@ class HandNetwork(nn.Module):
         is_right: Tensor | None = None,
         side_logit: Tensor | None = None,
     ) -> HandParameters:
-        """Read N hands in given windows; arguments as in `HandHeads.forward`."""
+        """Read N hands in given windows, first guess; arguments as in `HandHeads.forward`."""
         stride = self.config.stride
         return self.heads(self.reader, maps, picture, image, window, stride, is_right, side_logit)
 
@@ -215,7 +218,9 @@ class HandNetwork(nn.Module):
         side_logit = torch.logit(right, 1e-4)
         windows = box_windows(box)
         found = self.hands_in(maps, picture, first_image, windows, side_logit=side_logit)
-        hands = place(found, found.is_right, intrinsics.expand(len(centre), 4), self.hand_model)
+        cameras = intrinsics.expand(len(centre), 4)
+        found = self.lifter(found, cameras)
+        hands = place(found, found.is_right, cameras, self.hand_model)
         return {
             "score": score,
             "handedness": torch.sigmoid(found.side_logit),

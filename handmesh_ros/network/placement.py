@@ -46,9 +46,7 @@ def place(
     depth = torch.sqrt(focal[:, 0] * focal[:, 1]) / parameters.scale
     ray = (parameters.wrist - principal) / focal  # (N, 2), at z = 1
     translation = torch.cat([ray * depth[:, None], depth[:, None]], dim=1)
-    rotations = mirror_rotations(parameters.rotations, is_right)
-    wrist = torch.matmul(ray_rotation(ray), rotations[:, 0])
-    rotations = torch.cat([wrist[:, None], rotations[:, 1:]], dim=1)
+    rotations = camera_rotations(parameters.rotations, is_right, parameters.wrist, intrinsics)
     vertices, joints = hand_model(rotations, parameters.shape, is_right)
     return HandGeometry(
         joints=joints + translation[:, None],
@@ -56,6 +54,26 @@ def place(
         rotations=rotations,
         translation=translation,
     )
+
+
+def camera_rotations(
+    rotations: Tensor, is_right: Tensor, wrist: Tensor, intrinsics: Tensor
+) -> Tensor:
+    """Take what is seen along the wrist's ray, as right hand, to the hand in the camera frame.
+
+    Args:
+        rotations: (N, 16, 3, 3) of `HandParameters`.
+        is_right: (N,) 1 for right hands.
+        wrist: (N, 2) network pixels.
+        intrinsics: (N, 4) fx, fy, cx, cy, network pixels.
+
+    Returns:
+        (N, 16, 3, 3), the wrist's in the camera frame.
+    """
+    rotations = mirror_rotations(rotations, is_right)
+    ray = (wrist - intrinsics[:, 2:]) / intrinsics[:, :2]
+    turned = torch.matmul(ray_rotation(ray), rotations[:, 0])
+    return torch.cat([turned[:, None], rotations[:, 1:]], dim=1)
 
 
 def ray_rotation(ray: Tensor) -> Tensor:

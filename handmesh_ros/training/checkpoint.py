@@ -73,8 +73,23 @@ def load_network(checkpoint: str | Path) -> HandNetwork:
     Raises:
         HandmeshError: the file is no checkpoint of this network.
     """
-    settings, state = load_checkpoint(checkpoint)
+    settings, _ = load_checkpoint(checkpoint)
     network = HandNetwork(NetworkConfig(**settings["network"]), HandTemplate.bundled())
+    load_weights(network, checkpoint)
+    return network.eval()
+
+
+def load_weights(network: HandNetwork, checkpoint: str | Path) -> None:
+    """Put a checkpoint's weights into a network.
+
+    A checkpoint from before there was a lifter leaves it as it starts: it changes nothing then.
+
+    Raises:
+        HandmeshError: the file is no checkpoint of this network.
+    """
+    _, state = load_checkpoint(checkpoint)
+    if not any(name.startswith("lifter.") for name in state):
+        state.update({f"lifter.{n}": values for n, values in network.lifter.state_dict().items()})
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -82,4 +97,3 @@ def load_network(checkpoint: str | Path) -> HandNetwork:
             f"The weights in {checkpoint} do not fit this version's network: train again, or use "
             "the version that trained them."
         ) from error
-    return network.eval()

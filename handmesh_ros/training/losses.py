@@ -16,7 +16,7 @@ from torch import Tensor
 
 from handmesh_ros.hand.conventions import SKELETON
 from handmesh_ros.network.heads import HandBoxes, HandParameters, palm_turn
-from handmesh_ros.network.placement import HandGeometry, project
+from handmesh_ros.network.placement import HandGeometry, camera_rotations, project
 
 _DECIMETRES = 10.0
 
@@ -45,6 +45,7 @@ class LossWeights:
         reprojection: L1 of the projected 3D joints against the labelled keypoints.
         bone_direction: squared difference of unit 2D bone vectors.
         rotations: L1 of rotation matrices (only with 3D labels).
+        guess: the same of the first guess, before the lifter.
         shape: L1 of shape coefficients (only with 3D labels).
         joints: L1 of wrist-relative joints (only with 3D labels).
         vertices: L1 of wrist-relative vertices (only with 3D labels).
@@ -55,6 +56,7 @@ class LossWeights:
         consistency: L1 of the projected 3D joints against the 2D keypoints found.
         photometric: squared difference of lit vertex colours and the image, where skin is seen.
         silhouette: how far the mesh and the hand's mask stand out of each other.
+        lifting: weighted loss of the lifter on posed hands without an image.
     """
 
     centre: float = 1.0
@@ -71,6 +73,7 @@ class LossWeights:
     reprojection: float = 4.0
     bone_direction: float = 0.5
     rotations: float = 2.0
+    guess: float = 1.0
     shape: float = 0.5
     joints: float = 4.0
     vertices: float = 4.0
@@ -81,6 +84,7 @@ class LossWeights:
     consistency: float = 0.5
     photometric: float = 0.0
     silhouette: float = 0.0
+    lifting: float = 1.0
 
 
 def hand_centres(keypoints_2d: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
@@ -295,6 +299,7 @@ def _bones(points: Tensor) -> Tensor:
 
 
 def hand_losses(
+    guess: HandParameters,
     found: HandParameters,
     hands: HandGeometry,
     truth: dict[str, Tensor],
@@ -303,13 +308,15 @@ def hand_losses(
     """Compute every loss of N hands, unweighted.
 
     Args:
-        found: the heads' output.
+        guess: the heads' output.
+        found: what the lifter made of it.
         hands: the same hands in the camera frame.
         truth: the batch's fields for these hands, each (N, ...).
         true_vertices: (N, V, 3) metres, relative to the wrist; unused rows may be anything finite.
 
     Returns:
-        one scalar for each field of `LossWeights` but those of heatmaps, boxes and `weak_losses`.
+        one scalar for each field of `LossWeights` but lifting and those of heatmaps, boxes and
+        `weak_losses`.
     """
     size = _size(truth)
     everyone = torch.ones_like(size)
@@ -325,6 +332,9 @@ def hand_losses(
     true_joints = truth["joints"] - truth["translation"][:, None]
     joints = hands.joints - hands.translation[:, None]
     vertices = hands.vertices - hands.translation[:, None]
+    guessed = camera_rotations(
+        guess.rotations, guess.is_right, guess.wrist.detach(), truth["hand_intrinsics"]
+    )
     true_depth = truth["translation"][:, 2].clamp(min=0.05)
     return {
         "side": _cross_entropy(found.side_logit, truth["is_right"], everyone),
@@ -344,6 +354,7 @@ def hand_losses(
         ),
         "bone_direction": _mean(bones**2 * seen[:, 1:], everyone),
         "rotations": _mean((hands.rotations - truth["rotations"]).abs(), with_3d),
+        "guess": _mean((guessed - truth["rotations"]).abs(), with_3d),
         "shape": _mean((found.shape - truth["shape"]).abs(), with_3d),
         "joints": _mean((joints - true_joints).abs() * _DECIMETRES, with_3d),
         "vertices": _mean((vertices - true_vertices).abs() * _DECIMETRES, with_3d),

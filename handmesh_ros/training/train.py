@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.training.checkpoint import load_checkpoint
+from handmesh_ros.training.checkpoint import load_weights
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.datasets.augment import Augmenter
 from handmesh_ros.training.datasets.backgrounds import Backgrounds
@@ -208,7 +208,7 @@ def train(
     pretrained = opt.pretrained and not config.start_from and not last.exists()
     module = make_trainer_module(config, pretrained)
     if config.start_from and not last.exists():
-        module.network.load_state_dict(load_checkpoint(config.start_from)[1])
+        load_weights(module.network, config.start_from)
     module = module.to(memory_format=torch.channels_last)
     callbacks: list[lightning.Callback] = [
         ModelCheckpoint(

@@ -12,11 +12,13 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.model import mirror_rotations
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.network.heads import WINDOW, box_windows
 from handmesh_ros.network.model import HandNetwork
 from handmesh_ros.network.placement import place
+from handmesh_ros.training.lifting import lifting_loss, see_hands
 from handmesh_ros.training.losses import (
     LossWeights,
     box_losses,
@@ -29,6 +31,9 @@ from handmesh_ros.training.losses import (
     total_loss,
 )
 from handmesh_ros.training.weak_losses import WeakLosses
+
+LIFTED = 16
+"""Views without an image, per hand with 3D labels, that the lifter learns from."""
 
 EMPTY_PLACES = 4
 """Places per image where there is no hand that the box head learns to tell apart."""
@@ -198,7 +203,8 @@ class HandTrainer(lightning.LightningModule):
             window = jittered_windows(truth["box"], 0.05, 0.1, draws)
         else:
             window = box_windows(boxes.box.detach())
-        found = network.hands_in(maps, picture, image, window, is_right)
+        guess = network.hands_in(maps, picture, image, window, is_right)
+        found = network.lifter(guess, truth["hand_intrinsics"])
         hands = place(found, is_right, truth["hand_intrinsics"], network.hand_model)
         with torch.no_grad():
             rotations = truth["rotations"].float()
@@ -210,9 +216,20 @@ class HandTrainer(lightning.LightningModule):
             )
             true_vertices, _ = network.hand_model(rotations, truth["shape"], is_right)
         truth = dict(truth, rotations=rotations, colors=truth["colors"].float() / 255)
-        losses.update(hand_losses(found, hands, truth, true_vertices))
+        losses.update(hand_losses(guess, found, hands, truth, true_vertices))
         losses.update(self.weak_losses(found, hands, truth, batch["image"], batch["mask"], image))
+        losses["lifting"] = self._lifting(
+            mirror_rotations(rotations, is_right)[truth["has_3d"]], draws
+        )
         return losses
+
+    def _lifting(self, rotations: Tensor, draws: torch.Generator) -> Tensor:
+        """Return the lifter's loss on right hands (P, 16, 3, 3) seen from random sides."""
+        if not self.weights.lifting or len(rotations) == 0:
+            return rotations.new_zeros(())
+        lifter = self.network.lifter
+        seen = see_hands(lifter, rotations, LIFTED * len(rotations), draws)
+        return lifting_loss(lifter, seen, self.weights)
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Return the weighted loss of a batch and log every term."""

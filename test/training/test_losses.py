@@ -53,6 +53,7 @@ def perfect(truth):
         scale=FOCAL / truth["translation"][:, 2],
         wrist=truth["keypoints_2d"][:, 0].clone(),
         colors=truth["colors"].clone(),
+        features=torch.zeros(len(rotations), 1),
     )
 
 
@@ -69,7 +70,7 @@ def perfect_boxes(truth):
 def losses_of(found, truth, model):
     hands = place(found, truth["is_right"].float(), truth["hand_intrinsics"], model)
     true_vertices = truth["vertices"] - truth["translation"][:, None]
-    return hand_losses(found, hands, truth, true_vertices)
+    return hand_losses(found, found, hands, truth, true_vertices)
 
 
 def test_losses_are_zero_at_the_truth(truth, model):
@@ -173,7 +174,7 @@ def test_hands_without_3d_labels_do_not_feel_3d_losses(truth, model):
     )
     flat = dict(truth, has_3d=torch.zeros_like(truth["has_3d"]))
     losses = losses_of(found, flat, model)
-    for name in ("rotations", "shape", "joints", "vertices", "depth", "colors"):
+    for name in ("rotations", "guess", "shape", "joints", "vertices", "depth", "colors"):
         assert losses[name].item() == 0.0
     assert losses["reprojection"].item() > 0
 

@@ -41,6 +41,7 @@ def scene(model):
         scale=FOCAL / truth["translation"][:, 2],
         wrist=truth["keypoints_2d"][:, 0],
         colors=torch.tensor([[[0.8, 0.6, 0.5]], [[0.4, 0.3, 0.2]]]).expand(2, 778, 3),
+        features=torch.zeros(2, 1),
     )
     hands = place(found, truth["is_right"].float(), truth["hand_intrinsics"], model)
     points = project(hands.vertices, truth["hand_intrinsics"])
