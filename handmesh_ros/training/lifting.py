@@ -88,9 +88,11 @@ def see_hands(
     size = torch.log(HAND_LENGTH / (distance * spread))
     truth = torch.cat([sixes(posed), shape, size, true_seen[:, 0]], dim=1)
 
+    # One guess in ten knows nothing of the way that the hand is turned.
     turn = axis_angle_to_matrix(normal(count, 3) * (0.1 + 0.3 * normal(count, 1).abs()))
+    turn = torch.where(uniform(count, 1, 1) < 0.1, _turns(normal(count, 4)), turn)
     other = rotations[pick(count, 1), joint]
-    share = 0.2 + 0.7 * uniform(count, 1)
+    share = 0.8 * uniform(count, 1)
     six = sixes(posed) * share + (1 - share) * sixes(other)
     fingers = rotation_from_6d(six.reshape(-1, 16, 6))[:, 1:]
     turned = torch.cat([(turn @ posed[:, 0])[:, None], fingers], dim=1)
