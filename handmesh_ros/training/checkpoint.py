@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,19 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
     return settings, state
 
 
-def save_weights(source: str | Path, target: str | Path) -> None:
+def save_weights(source: str | Path, target: str | Path, input_size: int | None = None) -> None:
     """Write a checkpoint's weights alone, in float16: an eighth of the size, to start from.
 
     Args:
         source: checkpoint of `handmesh train`.
         target: .ckpt file; `load_checkpoint` and `start_from` take it as any other.
+        input_size: of the network that it will make, pixels; None for that of training.
 
     Raises:
         HandmeshError: the file cannot be read or is no checkpoint of this network.
     """
     settings, state = load_checkpoint(source)
+    settings["network"] = asdict(_sizes(settings, input_size))
     weights = {
         f"network.{name}": values.half() if values.is_floating_point() else values
         for name, values in state.items()
@@ -67,16 +70,25 @@ def _read(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
-def load_network(checkpoint: str | Path) -> HandNetwork:
+def load_network(checkpoint: str | Path, input_size: int | None = None) -> HandNetwork:
     """Return the network of a checkpoint, in evaluation mode.
 
+    Args:
+        checkpoint: that `handmesh train` or `save_weights` wrote.
+        input_size: side of its input image, pixels, any that fits; None for that of training.
+
     Raises:
-        HandmeshError: the file is no checkpoint of this network.
+        HandmeshError: the file is no checkpoint of this network, or there is no such size.
     """
     settings, _ = load_checkpoint(checkpoint)
-    network = HandNetwork(NetworkConfig(**settings["network"]), HandTemplate.bundled())
+    network = HandNetwork(_sizes(settings, input_size), HandTemplate.bundled())
     load_weights(network, checkpoint)
     return network.eval()
+
+
+def _sizes(settings: dict[str, Any], input_size: int | None) -> NetworkConfig:
+    sizes = NetworkConfig(**settings["network"])
+    return replace(sizes, input_size=input_size) if input_size else sizes
 
 
 def load_weights(network: HandNetwork, checkpoint: str | Path) -> None:

@@ -15,7 +15,7 @@ import onnx
 import torch
 
 from handmesh_ros import __version__
-from handmesh_ros.arguments import number
+from handmesh_ros.arguments import count, number
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
@@ -176,6 +176,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=OPSETS[-1],
         help="ONNX operator set; 17 is for TensorRT 8 (%(default)s)",
     )
+    parser.add_argument(
+        "--input-size",
+        type=count(),
+        metavar="PX",
+        help="side of the input image, a multiple of 32: smaller is faster (that of training)",
+    )
     parser.add_argument("--model-id", help="name and version (default: the file's name)")
     parser.add_argument(
         "--threshold", type=number(0, 1), default=0.3, help="default score threshold"
@@ -193,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
     Originals([args.checkpoint]).check(args.output)
     check_place(args.output)
     if args.output.suffix == ".ckpt":
-        save_weights(args.checkpoint, args.output)
+        save_weights(args.checkpoint, args.output, args.input_size)
         print(f"{args.output} ({args.output.stat().st_size / 1e6:.1f} MB) is written.")
         return 0
     try:
@@ -204,7 +210,7 @@ def run(args: argparse.Namespace) -> int:
             "`handmesh evaluate --json` wrote."
         ) from error
     path = export(
-        load_network(args.checkpoint),
+        load_network(args.checkpoint, args.input_size),
         args.output,
         model_id=args.model_id or f"{args.output.stem}-{__version__}",
         score_threshold=args.threshold,

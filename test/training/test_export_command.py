@@ -8,6 +8,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.network.model import HandNetwork
+from handmesh_ros.runtime.sidecar import Sidecar
 from handmesh_ros.training.checkpoint import load_network
 from handmesh_ros.training.export import add_arguments, run
 
@@ -21,18 +22,62 @@ def test_another_ending_is_refused_before_anything_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_weights_alone_are_small_and_give_the_same_network(tmp_path):
-    config = NetworkConfig(input_size=64, channels=16, hidden=32, color_rank=4)
+@pytest.fixture
+def trained(tmp_path):
+    """A small checkpoint as training leaves it, and its network."""
+    config = NetworkConfig(
+        input_size=64, channels=16, hidden=32, lifter_hidden=16, color_rank=4, max_hands=2
+    )
     network = HandNetwork(config, HandTemplate.bundled())
     state = {f"network.{name}": values for name, values in network.state_dict().items()}
     content = {"state_dict": state, "hyper_parameters": {"network": asdict(config)}}
     torch.save({**content, "optimizer_states": [state]}, tmp_path / "last.ckpt")
+    return tmp_path / "last.ckpt", network
+
+
+def export_with(*arguments):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    assert (
-        run(parser.parse_args([str(tmp_path / "last.ckpt"), str(tmp_path / "w" / "a.ckpt")])) == 0
-    )
+    return run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_weights_alone_are_small_and_give_the_same_network(trained, tmp_path):
+    checkpoint, network = trained
     weights = tmp_path / "w" / "a.ckpt"
-    assert weights.stat().st_size < 0.6 * (tmp_path / "last.ckpt").stat().st_size
+    assert export_with(checkpoint, weights) == 0
+    assert weights.stat().st_size < 0.6 * checkpoint.stat().st_size
     for name, values in load_network(weights).state_dict().items():
         torch.testing.assert_close(values, network.state_dict()[name], atol=1e-3, rtol=1e-3)
+
+
+def test_another_input_size_is_the_same_network_on_other_pixels(trained, tmp_path):
+    checkpoint, network = trained
+    assert export_with(checkpoint, tmp_path / "a.ckpt", "--input-size", "96") == 0
+    for loaded in (load_network(tmp_path / "a.ckpt"), load_network(checkpoint, 96)):
+        assert loaded.config.input_size == 96
+        names = zip(loaded.state_dict().items(), network.state_dict().items(), strict=True)
+        for (name, values), (_, expected) in names:
+            torch.testing.assert_close(values, expected, atol=1e-3, rtol=1e-3, msg=name)
+    assert export_with(checkpoint, tmp_path / "a.onnx", "--input-size", "96") == 0
+    assert Sidecar.read(tmp_path / "a.json").input_size == (96, 96)
+
+
+def test_a_size_that_the_trunk_cannot_halve_is_refused(trained, tmp_path):
+    checkpoint, _ = trained
+    with pytest.raises(HandmeshError, match="multiple of 32"):
+        export_with(checkpoint, tmp_path / "a.ckpt", "--input-size", "100")
+    assert not (tmp_path / "a.ckpt").exists()
+
+
+def test_a_checkpoint_from_before_the_lifter_still_loads(trained, tmp_path):
+    checkpoint, _ = trained
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"] = {
+        name: values for name, values in content["state_dict"].items() if "lifter" not in name
+    }
+    torch.save(content, tmp_path / "old.ckpt")
+    assert load_network(tmp_path / "old.ckpt").lifter.change.weight.abs().max() == 0
+    del content["state_dict"]["network.heads.shape.weight"]
+    torch.save(content, tmp_path / "broken.ckpt")
+    with pytest.raises(HandmeshError, match="do not fit this version"):
+        load_network(tmp_path / "broken.ckpt")
