@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from handmesh_ros.cli import main
+from handmesh_ros.commands import frames
 from handmesh_ros.training.datasets.photographs import read_photographs
 
 
@@ -88,3 +89,18 @@ def test_labels_never_replace_a_photograph(photographs, capsys):
     assert main(["label", str(photographs), *output]) == 1
     assert "would overwrite" in capsys.readouterr().err
     assert (photographs / "one.png").read_bytes() == before
+
+
+def test_decoders_are_silenced_in_every_opencv(monkeypatch):
+    """The environment that MediaPipe needs has OpenCV 4.11, which keeps the level elsewhere."""
+    monkeypatch.delenv("OPENCV_LOG_LEVEL", raising=False)
+    levels = []
+    monkeypatch.setattr(frames.cv2, "setLogLevel", levels.append, raising=False)
+    frames.quiet_decoders()
+    monkeypatch.delattr(frames.cv2, "setLogLevel")
+    logger = SimpleNamespace(setLogLevel=levels.append)
+    monkeypatch.setattr(frames.cv2.utils, "logging", logger, raising=False)
+    frames.quiet_decoders()
+    monkeypatch.setenv("OPENCV_LOG_LEVEL", "INFO")
+    frames.quiet_decoders()
+    assert levels == [0, 0]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import MIDDLE_MCP, SKELETON, WRIST
@@ -67,7 +68,8 @@ def cut_out_all(
         if cached is not None:
             return cached
     cutouts, hand_count, broken = [], 0, 0
-    for hands in in_processes(_cut_out_hands, photographs, workers):
+    made = in_processes(_cut_out_hands, photographs, workers)
+    for hands in tqdm(made, "cut-outs", len(photographs), disable=None):
         if hands is None:
             broken += 1
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from handmesh_ros.training.datasets.backgrounds import Backgrounds
 from handmesh_ros.training.datasets.composites import CompositeOptions, compose_sample
@@ -84,13 +85,20 @@ def compose(
         HandmeshError: a folder holds no labels, or no background.
     """
     options = options or CompositeOptions()
-    sets = [found for source in sources for found in find_sets(source)]
-    photographs = [photograph for found in sets for photograph in read_photographs(found, split)]
-    cutouts = _cut_outs(sets, split, cache, workers)
-    whole = list(read_samples(photographs)) if options.photograph > 0 else []
+    sets = {
+        found: read_photographs(found, split) for source in sources for found in find_sets(source)
+    }
+    cutouts: list[Cutout] = []
+    for found, photographs in sets.items():
+        file = None if cache is None else Path(cache) / f"{found.name}_{split}.npz"
+        cutouts += cut_out_all(photographs, file, workers)
+    together = [photograph for photographs in sets.values() for photograph in photographs]
+    whole = list(read_samples(together)) if options.photograph > 0 else []
     maker = CompositeMaker(cutouts, Backgrounds(backgrounds), whole, options, seed)
     with ShardWriter(Path(output), name=f"composite-{seed}-{first:06d}") as writer:
-        for members in in_processes(maker.encoded, range(first, first + count), workers):
+        numbers = range(first, first + count)
+        made = in_processes(maker.encoded, numbers, workers)
+        for members in tqdm(made, "composites", count, disable=None):
             writer.write_members(members)
     _log.info("Wrote %d composites of %d cut-outs into %s.", count, len(cutouts), output)
 
@@ -121,13 +129,3 @@ def store_photographs(
             writer.write(sample.replace(key=f"{count:06d}"))
             count += 1
     return count
-
-
-def _cut_outs(
-    sets: Sequence[Path], split: Split, cache: str | Path | None, workers: int
-) -> list[Cutout]:
-    cutouts: list[Cutout] = []
-    for found in sets:
-        file = None if cache is None else Path(cache) / f"{found.name}_{split}.npz"
-        cutouts += cut_out_all(read_photographs(found, split), file, workers)
-    return cutouts
