@@ -20,7 +20,8 @@ class NetworkConfig:
         channels: C of the shared feature map.
         hidden: width of the heads that run once per hand.
         lifter_hidden: width of the lifter, that corrects pose and place.
-        window_cells: points along each side of the grid that a hand's window is read at.
+        window_cells: points along each side of the coarse grid that a hand's window is read at.
+        fine_cells: the same of the fine grid.
         color_rank: number of colour patterns that vertex colours are mixed from.
 
     Raises:
@@ -35,6 +36,7 @@ class NetworkConfig:
     hidden: int = 512
     lifter_hidden: int = 512
     window_cells: int = 6
+    fine_cells: int = 8
     color_rank: int = 64
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from handmesh_ros.hand.model import rotation_from_6d
 from handmesh_ros.network.config import NetworkConfig
+from handmesh_ros.network.layers import conv, mlp
 
 WINDOW = 1.25
 """Side of the square that is read around a hand, in longer sides of its box."""
@@ -69,17 +70,6 @@ class HandParameters(NamedTuple):
     features: Tensor
 
 
-def _mlp(inputs: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, hidden),
-        nn.LayerNorm(hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, hidden),
-        nn.LayerNorm(hidden),
-        nn.ReLU(),
-    )
-
-
 def box_windows(box: Tensor) -> Tensor:
     """Return the squares (N, 3), centre and side, that are read around boxes (N, 4)."""
     extent = (box[:, 2:] - box[:, :2]).amax(1, keepdim=True).clamp(min=4)
@@ -87,21 +77,39 @@ def box_windows(box: Tensor) -> Tensor:
 
 
 class WindowReader(nn.Module):
-    """Reads the maps on a grid over a hand's window, as region-of-interest heads do."""
+    """Reads the maps on grids over a hand's window, as region-of-interest heads do.
+
+    A coarse grid tells what is there and how the hand lies, from every map; a fine one goes
+    through convolutions, for what only the shared map resolves: single fingers, palm or back.
+    """
 
     grid: Tensor
 
     def __init__(self, config: NetworkConfig, context: tuple[int, ...]):
         super().__init__()
-        channels, cells = config.channels, config.window_cells
+        channels, cells, fine = config.channels, config.window_cells, config.fine_cells
+        self.coarse_points, self.fine_cells = cells * cells, fine
         self.layout = nn.Linear(context[0], channels // 4)
-        self.outputs = channels + sum(context) + cells * cells * (channels // 4)
-        steps = (torch.arange(cells) + 0.5) / cells - 0.5
-        grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
-        self.register_buffer("grid", grid.reshape(-1, 2), persistent=False)
+        side = (fine + 1) // 2
+        self.detail = nn.Sequential(
+            conv(channels + context[0], channels, kernel=1),
+            conv(channels, channels, depthwise=True),
+            conv(channels, channels, depthwise=True, stride=2),
+            nn.Flatten(),
+            nn.Linear(side * side * channels, 2 * channels),
+            nn.LayerNorm(2 * channels),
+            nn.ReLU(),
+        )
+        self.outputs = channels + sum(context) + cells * cells * (channels // 4) + 2 * channels
+        grids = []
+        for count in (cells, fine):
+            steps = (torch.arange(count) + 0.5) / count - 0.5
+            grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
+            grids.append(grid.reshape(-1, 2))
+        self.register_buffer("grid", torch.cat(grids), persistent=False)
 
     def forward(self, maps: list[Tensor], image: Tensor, window: Tensor, extent: int) -> Tensor:
-        """Return (N, outputs): the mean of every map, and the layout of the one at stride 16.
+        """Return (N, outputs): means of all maps, the layout at stride 16, the detail.
 
         Args:
             maps: the shared map (B, C, H, W), then coarser ones.
@@ -110,8 +118,14 @@ class WindowReader(nn.Module):
             extent: side of the image, network pixels.
         """
         points = window[:, None, :2] + self.grid * window[:, 2, None, None]
-        cells = [_read(features, image, points, extent) for features in maps]
-        return torch.cat([*(c.mean(1) for c in cells), self.layout(cells[1]).flatten(1)], dim=1)
+        count, fine = self.coarse_points, self.fine_cells
+        read = [_read(features, image, points, extent) for features in maps[:2]]
+        last = [_read(features, image, points[:, :count], extent) for features in maps[2:]]
+        means = [cells[:, :count].mean(1) for cells in (*read, *last)]
+        closely = torch.cat([cells[:, count:] for cells in read], dim=2)
+        closely = closely.transpose(1, 2).unflatten(2, (fine, fine))
+        layout = self.layout(read[1][:, :count]).flatten(1)
+        return torch.cat([*means, layout, self.detail(closely)], dim=1)
 
 
 class BoxHead(nn.Module):
@@ -122,10 +136,10 @@ class BoxHead(nn.Module):
     def __init__(self, config: NetworkConfig, context: tuple[int, ...], reader_outputs: int):
         super().__init__()
         hidden = config.hidden // 2
-        self.from_centre = _mlp(config.channels + sum(context), hidden)
+        self.from_centre = mlp(config.channels + sum(context), hidden)
         self.size = nn.Linear(hidden, 1)
         self.coarse_box = nn.Linear(hidden, 4)
-        self.from_window = _mlp(reader_outputs, hidden)
+        self.from_window = mlp(reader_outputs, hidden)
         self.box = nn.Linear(hidden, 4)
         self.quality = nn.Linear(hidden, 1)
         nn.init.normal_(self.box.weight, std=0.01)
@@ -179,13 +193,13 @@ class HandHeads(nn.Module):
         super().__init__()
         channels, hidden = config.channels, config.hidden
         self.vertex_count = vertex_count
-        self.from_window = _mlp(reader_outputs, hidden)
+        self.from_window = mlp(reader_outputs, hidden)
         self.side = nn.Linear(hidden, 1)
         self.palm = nn.Linear(hidden, 1)
         self.turn = nn.Linear(hidden, 1)
         self.coarse_keypoints = nn.Linear(hidden, 42)
         self.at_keypoint = nn.Linear(channels, channels // 2)
-        self.from_keypoints = _mlp(21 * (channels // 2) + 42 + hidden + 1, hidden)
+        self.from_keypoints = mlp(21 * (channels // 2) + 42 + hidden + 1, hidden)
         self.keypoints = nn.Linear(hidden, 42)
         self.rotations = nn.Linear(hidden, 16 * 6)
         self.shape = nn.Linear(hidden, 10)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from handmesh_ros.hand.model import HandModel, rotation_from_6d
 from handmesh_ros.network.heads import HAND_LENGTH, HandParameters
+from handmesh_ros.network.layers import mlp
 from handmesh_ros.network.placement import ray_rotation
 
 NUMBERS = 16 * 6 + 10 + 1 + 2
@@ -41,13 +42,7 @@ class PoseLifter(nn.Module):
         self.hand_model = hand_model
         self.from_features = nn.Linear(features, hidden, bias=False)
         self.first = nn.Linear(42 + 42 + 1 + NUMBERS, hidden)
-        self.middle = nn.Sequential(
-            nn.LayerNorm(hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.LayerNorm(hidden),
-            nn.ReLU(),
-        )
+        self.middle = nn.Sequential(nn.LayerNorm(hidden), nn.ReLU(), mlp(hidden, hidden, layers=1))
         self.change = nn.Linear(hidden, NUMBERS)
         for layer in (self.from_features, self.change):
             nn.init.zeros_(layer.weight)

@@ -31,25 +31,9 @@ from handmesh_ros.network.heads import (
     WindowReader,
     box_windows,
 )
+from handmesh_ros.network.layers import conv
 from handmesh_ros.network.lifting import PoseLifter
 from handmesh_ros.network.placement import place
-
-
-def _conv(inputs: int, outputs: int, kernel: int = 3, depthwise: bool = False) -> nn.Sequential:
-    """Convolution, batch norm and ReLU; depthwise-separable on demand."""
-    layers: list[nn.Module] = []
-    if depthwise:
-        layers += [
-            nn.Conv2d(inputs, inputs, kernel, padding=kernel // 2, groups=inputs, bias=False),
-            nn.BatchNorm2d(inputs),
-        ]
-        kernel = 1
-    layers += [
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    ]
-    return nn.Sequential(*layers)
 
 
 def _start_rare(head: nn.Module) -> None:
@@ -68,7 +52,7 @@ class Neck(nn.Module):
             nn.Sequential(nn.Conv2d(c, channels, 1, bias=False), nn.BatchNorm2d(channels))
             for c in inputs
         )
-        self.smooth = _conv(channels, channels, kernel=5, depthwise=True)
+        self.smooth = conv(channels, channels, kernel=5, depthwise=True)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Merge maps of growing stride into one (B, channels, H, W) of the finest."""
@@ -100,14 +84,14 @@ class HandNetwork(nn.Module):
         self.neck = Neck(self.backbone.channels[first:], config.channels)
         self.first_level = first
         self.centre_head = nn.Sequential(
-            _conv(config.channels, config.channels // 2, 1), nn.Conv2d(config.channels // 2, 2, 1)
+            conv(config.channels, config.channels // 2, 1), nn.Conv2d(config.channels // 2, 2, 1)
         )
         _start_rare(self.centre_head[1])
         # What the heads read of the trunk's coarser maps. (A norm alone would blow up channels
         # that are nearly always zero, and the gradients through them.)
         context = (config.channels, 2 * config.channels)
         self.context = nn.ModuleList(
-            _conv(inputs, outputs, kernel=1)
+            conv(inputs, outputs, kernel=1)
             for inputs, outputs in zip(self.backbone.channels[2:], context, strict=True)
         )
         # Only trained with, not exported: makes the shared map tell the keypoints apart.

@@ -72,7 +72,7 @@ def test_outputs_keep_the_contract(network):
         "colors": (10, 778, 3),
     }
     assert (outputs["score"][:-1] >= outputs["score"][1:]).all()
-    assert outputs["joints"][..., 2].min() > 0
+    assert outputs["translation"][:, 2].min() > 0
     torch.testing.assert_close(
         torch.linalg.det(outputs["rotations"]), torch.ones(10, 16), atol=1e-4, rtol=0
     )
