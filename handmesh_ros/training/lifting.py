@@ -2,7 +2,7 @@
 
 Every hand with 3D labels in a batch is posed again, seen by random cameras, and described by a
 spoiled guess and spoiled keypoints, as the heads would; the lifter has to give the hand back. The
-noise was chosen by the errors of mobile-0.4.0.
+noise was chosen by the errors of the network before it had a lifter.
 
 Shapes: P poses, N hands.
 """
