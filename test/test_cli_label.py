@@ -26,8 +26,10 @@ class FakeHands:
             points[:, 0] = 1 - points[:, 0]
         side = SimpleNamespace(label="Right" if mirrored else "Left", score=0.97)
         landmark = [SimpleNamespace(x=x, y=y) for x, y in points]
+        space = [SimpleNamespace(x=0.1 * x, y=0.1 * y, z=0.0) for x, y in points]
         return SimpleNamespace(
             multi_hand_landmarks=[SimpleNamespace(landmark=landmark)],
+            multi_hand_world_landmarks=[SimpleNamespace(landmark=space)],
             multi_handedness=[SimpleNamespace(classification=[side])],
         )
 

@@ -92,9 +92,9 @@ class WindowReader(nn.Module):
         self.layout = nn.Linear(context[0], channels // 4)
         side = (fine + 1) // 2
         self.detail = nn.Sequential(
-            conv(channels + context[0], channels, kernel=1),
-            conv(channels, channels, depthwise=True),
-            conv(channels, channels, depthwise=True, stride=2),
+            conv(channels + context[0], channels, kernel=1, norm=False),
+            conv(channels, channels, depthwise=True, norm=False),
+            conv(channels, channels, depthwise=True, stride=2, norm=False),
             nn.Flatten(),
             nn.Linear(side * side * channels, 2 * channels),
             nn.LayerNorm(2 * channels),

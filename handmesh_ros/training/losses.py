@@ -321,6 +321,7 @@ def hand_losses(
     size = _size(truth)
     everyone = torch.ones_like(size)
     with_3d = truth["has_3d"].float()
+    coloured = with_3d * (truth["colors"].flatten(1).amax(1) > 0).float()  # black: not known
     in_sizes = 1 / size[:, None, None]
     keypoints = truth["keypoints_2d"]
     # Hidden keypoints are guesses: they count less, with 3D labels (exact) or without.
@@ -361,7 +362,7 @@ def hand_losses(
         "depth": _mean(
             (torch.log(hands.translation[:, 2]) - torch.log(true_depth)).abs()[:, None], with_3d
         ),
-        "colors": _mean((found.colors - truth["colors"]).abs(), with_3d),
+        "colors": _mean((found.colors - truth["colors"]).abs(), coloured),
         "shape_prior": _mean(found.shape**2, everyone),
     }
 

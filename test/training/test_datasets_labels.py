@@ -19,6 +19,7 @@ from handmesh_ros.training.datasets.pseudo_labels import FoundHand, hands_of_res
 
 IMAGE = np.zeros((100, 120, 3), np.uint8)
 POINTS = open_hand_keypoints().astype(np.float32)
+WORLD = np.linspace(-0.08, 0.08, 63, dtype=np.float32).reshape(21, 3)
 
 
 def looks(*hands):
@@ -28,11 +29,12 @@ def looks(*hands):
 
     def find(seen):
         if seen[0, 0, 0] == 0:
-            return [FoundHand(p, right, score) for p, right, score, *_ in hands]
+            return [FoundHand(p, right, score, WORLD) for p, right, score, *_ in hands]
         found = []
         for points, right, score, shift in hands:
             mirrored = points * (-1, 1) + (119, 0) + shift
-            found.append(FoundHand(mirrored.astype(np.float32), not right, score))
+            world = (WORLD + (0.002, 0, 0)) * (-1, 1, 1)
+            found.append(FoundHand(mirrored.astype(np.float32), not right, score, world))
         return found
 
     return image, find
@@ -43,6 +45,7 @@ def test_two_looks_that_agree_make_a_label():
     (hand,) = label_hands(image, find, 0.8)
     np.testing.assert_allclose(hand.keypoints, POINTS - (1, 0), atol=1e-4)
     assert hand.is_right and hand.score == pytest.approx(0.95)
+    np.testing.assert_allclose(hand.world, WORLD + (0.001, 0, 0), atol=1e-6)
 
 
 @pytest.mark.parametrize("score, shift", [(0.95, (30, 0)), (0.5, (0, 0)), (0.95, (200, 0))])
@@ -54,19 +57,27 @@ def test_doubtful_hands_are_listed_without_keypoints(score, shift):
 
 def test_looks_that_differ_in_side_make_no_label():
     image, find = looks((POINTS, True, 0.9, (0, 0)))
-    stubborn = [FoundHand(POINTS * (-1, 1) + (119, 0), True, 0.9)]
+    stubborn = [FoundHand(POINTS * (-1, 1) + (119, 0), True, 0.9, WORLD)]
     (hand,) = label_hands(image, lambda seen: find(seen) if not seen[0, 0, 0] else stubborn, 0.8)
     assert hand.keypoints is None
 
 
 def test_mediapipe_sides_are_swapped_and_pixels_are_centred():
     landmarks = SimpleNamespace(landmark=[SimpleNamespace(x=0.5, y=0.25)] * 21)
+    space = SimpleNamespace(landmark=[SimpleNamespace(x=0.01, y=0.02, z=0.03)] * 21)
     side = SimpleNamespace(classification=[SimpleNamespace(label="Left", score=0.9)])
-    result = SimpleNamespace(multi_hand_landmarks=[landmarks], multi_handedness=[side])
+    result = SimpleNamespace(
+        multi_hand_landmarks=[landmarks],
+        multi_hand_world_landmarks=[space],
+        multi_handedness=[side],
+    )
     (hand,) = hands_of_result(result, 200, 100)
     assert hand.is_right
     np.testing.assert_allclose(hand.keypoints[0], [99.5, 24.5])
-    nothing = SimpleNamespace(multi_hand_landmarks=None, multi_handedness=None)
+    np.testing.assert_allclose(hand.world[20], [0.01, 0.02, 0.03], rtol=1e-6)
+    nothing = SimpleNamespace(
+        multi_hand_landmarks=None, multi_hand_world_landmarks=None, multi_handedness=None
+    )
     assert hands_of_result(nothing, 200, 100) == []
 
 
@@ -74,7 +85,7 @@ def test_mediapipe_sides_are_swapped_and_pixels_are_centred():
 def labelled(tmp_path):
     """A folder with a labelled image, one with a doubtful hand, one without hands."""
     box = np.array([10, 10, 90, 90], np.float32)
-    good = LabelledHand(POINTS, box, False, 0.9)
+    good = LabelledHand(POINTS, box, False, 0.9, WORLD)
     doubtful = LabelledHand(None, box, True, 0.4)
     names = {"sub/a.png": [good], "b.png": [good, doubtful], "c.png": []}
     (tmp_path / "sub").mkdir()
@@ -91,6 +102,7 @@ def test_labels_are_read_back_as_a_set(labelled, caplog):
     assert photograph.name == "sub/a.png"
     np.testing.assert_allclose(photograph.keypoints[0], POINTS, atol=0.01)
     assert photograph.is_right.tolist() == [False]
+    np.testing.assert_allclose(photograph.world[0], WORLD, atol=1e-4)
     assert photograph.read().image.shape == (100, 120, 3)
     assert "2 without a usable label for every hand" in caplog.text
 

@@ -3,12 +3,19 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from drawn_hands import open_hand_keypoints
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.conventions import SKELETON
+from handmesh_ros.hand.model import HandModel, axis_angle_to_matrix
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.training.datasets.annotated import project
 from handmesh_ros.training.datasets.photographs import (
+    BONES_LENGTH,
     find_sets,
     is_validation,
+    joints_on_rays,
     read_photographs,
     read_samples,
     source_group,
@@ -102,3 +109,51 @@ def test_about_a_tenth_is_for_validation_and_always_the_same():
     chosen = [is_validation("letters", name) for name in names]
     assert 0.07 < np.mean(chosen) < 0.13
     assert [i for i, c in enumerate(chosen) if c][:4] == [7, 10, 29, 31]
+
+
+CAMERA = np.array([300.0, 300.0, 160.0, 120.0])
+
+
+def average_hand(bend, place):
+    """The average hand's joints (21, 3), camera frame, fingers bent by some radians."""
+    model = HandModel(HandTemplate.bundled())
+    turns = torch.full((1, 16, 3), bend) * torch.tensor([0.3, 0.2, 1.0])
+    joints = model.right_keypoints(axis_angle_to_matrix(turns), torch.zeros(1, 10))
+    return joints[0].numpy() + np.asarray(place, np.float32)
+
+
+def test_the_average_hands_size_is_the_hand_models():
+    bones = np.diff(average_hand(0.0, (0, 0, 1))[np.array(SKELETON)], axis=1)
+    assert np.linalg.norm(bones, axis=2).sum() == pytest.approx(BONES_LENGTH, rel=0.01)
+
+
+@pytest.mark.parametrize("place", [(0, 0, 0.5), (0.25, -0.1, 0.6), (-0.1, 0.1, 0.3)])
+def test_a_known_shape_is_placed_where_its_keypoints_are(place):
+    """Whatever size the shape was given in, and seen straight on as MediaPipe gives it."""
+    joints = average_hand(0.4, place)
+    x, y, z = joints.mean(0) / np.linalg.norm(joints.mean(0))
+    right = np.cross([0, 1, 0], [x, y, z])
+    right /= np.linalg.norm(right)
+    straight = np.stack([right, np.cross([x, y, z], right), [x, y, z]])  # roll-free to first order
+    world = 1.4 * (joints - joints.mean(0)) @ straight.T
+    keypoints = project(joints, CAMERA)
+    found = joints_on_rays(world, keypoints, CAMERA)
+    np.testing.assert_allclose(project(found, CAMERA), keypoints, atol=1e-2)
+    assert np.linalg.norm(found - joints, axis=1).max() < 0.02
+    relative = (found - found[0]) - (joints - joints[0])
+    assert np.linalg.norm(relative, axis=1).mean() < 0.006
+
+
+def test_hands_without_a_shape_in_space_have_no_joints(photo_set):
+    for photograph in read_photographs(photo_set):
+        sample = photograph.read(with_joints=True)
+        assert not sample.joints.any() and not sample.translation.any()
+
+
+@pytest.mark.parametrize("world", [[[0, 0, 0]] * 20, "no", [[0, 0, float("nan")]] * 21, None])
+def test_shapes_that_cannot_be_used_are_none(photo_set, world):
+    file = photo_set / "labels.json"
+    labels = json.loads(file.read_text())
+    labels["IMG_0001.png"]["world"] = world
+    file.write_text(json.dumps(labels))
+    assert not read_photographs(photo_set)[0].world.any()

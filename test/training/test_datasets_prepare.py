@@ -4,13 +4,18 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from drawn_hands import drawn_photograph
 
+from handmesh_ros.hand.model import HandModel
+from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.training.datasets import cutouts, prepare
+from handmesh_ros.training.datasets.annotated import project
 from handmesh_ros.training.datasets.composites import CompositeOptions
 from handmesh_ros.training.datasets.cutouts import cut_out_all
 from handmesh_ros.training.datasets.photographs import read_photographs
 from handmesh_ros.training.datasets.prepare import compose, store_photographs
+from handmesh_ros.training.sample import assumed_intrinsics
 from handmesh_ros.training.shards import ShardDataset
 
 
@@ -35,6 +40,30 @@ def test_whole_photographs_come_back_from_their_shards(photo_set, tmp_path):
     assert sample.source == "drawn/one.png"
     np.testing.assert_allclose(sample.keypoints_2d, truth.keypoints_2d)
     assert np.abs(sample.image.astype(int) - truth.image).mean() < 4
+
+
+def test_a_shape_in_space_makes_complete_3d_labels(photo_set, tmp_path):
+    """All but colours: an open hand that is seen flat."""
+    model = HandModel(HandTemplate.bundled())
+    flat = torch.eye(3).expand(1, 16, 3, 3)
+    joints = model.right_keypoints(flat, torch.zeros(1, 10))[0].numpy()
+    upright = joints @ np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])  # palm along the optical axis
+    place = upright + np.array([0, 0, 0.4])
+    camera = assumed_intrinsics(*drawn_photograph().image.shape[1::-1])
+    file = photo_set / "labels.json"
+    labels = json.loads(file.read_text())
+    labels["two.png"] = {
+        "keypoints": project(place, camera).tolist(),
+        "handedness": "right",
+        "world": upright.tolist(),
+    }
+    file.write_text(json.dumps(labels))
+    store_photographs(tmp_path / "out", [photo_set], "all")
+    flat_label, full = ShardDataset(tmp_path / "out")
+    assert flat_label.has_3d.tolist() == [0] and not flat_label.joints.any()
+    assert full.has_3d.tolist() == [1] and not full.colors.any()
+    assert np.linalg.norm(full.joints[0] - place, axis=1).max() < 0.01
+    assert np.abs(full.rotations[0, 1:] - np.eye(3)).mean() < 0.05
 
 
 def test_composites_are_the_same_whole_or_in_parts(photo_set, tmp_path):

@@ -179,6 +179,13 @@ def test_hands_without_3d_labels_do_not_feel_3d_losses(truth, model):
     assert losses["reprojection"].item() > 0
 
 
+def test_colours_that_are_not_known_are_not_learnt(truth, model):
+    found = perfect(truth)
+    black = dict(truth, colors=torch.zeros_like(truth["colors"]))
+    assert losses_of(found, black, model)["colors"].item() == 0.0
+    assert losses_of(found._replace(colors=found.colors * 0.5), truth, model)["colors"] > 0
+
+
 def test_total_loss_weighs_every_term():
     names = [name for name in LossWeights.__dataclass_fields__]
     losses = {name: torch.tensor(1.0) for name in names}

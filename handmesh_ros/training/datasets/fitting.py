@@ -104,16 +104,20 @@ def fit_hand_model(
     return Fit(rotations, shape.detach(), vertices, error)
 
 
-def fit_samples(samples: Sequence[Sample], template: HandTemplate) -> list[Sample]:
+def fit_samples(
+    samples: Sequence[Sample], template: HandTemplate, with_colors: bool = True
+) -> list[Sample]:
     """Return samples whose joints have become complete 3D labels (`has_3d` 1).
 
-    Rotations, shape, the box of the projected vertices and one skin colour for the whole hand,
-    the middle one of the image at the visible keypoints, are filled in. A hand that the hand model
-    cannot meet within `WORST_ERROR` keeps its 2D labels only. Hands without joints stay.
+    Rotations, shape, the box of the projected vertices and, on demand, one skin colour for the
+    whole hand, the middle one of the image at the visible keypoints, are filled in. A hand that
+    the hand model cannot meet within `WORST_ERROR` keeps its 2D labels only. Hands without joints
+    stay.
 
     Args:
         samples: from a reader of published data.
         template: the hand model that is trained.
+        with_colors: fill in the colour; without, colours stay 0, which is unknown.
     """
     fits = [sample.joints.any(axis=(1, 2)) for sample in samples]
     if not any(chosen.any() for chosen in fits):
@@ -132,12 +136,12 @@ def fit_samples(samples: Sequence[Sample], template: HandTemplate) -> list[Sampl
         )
     parts = [values.split([int(chosen.sum()) for chosen in fits]) for values in fit]
     return [
-        _filled_in(sample, chosen, Fit(*fitted))
+        _filled_in(sample, chosen, Fit(*fitted), with_colors)
         for sample, chosen, *fitted in zip(samples, fits, *parts, strict=True)
     ]
 
 
-def _filled_in(sample: Sample, chosen: np.ndarray, fit: Fit) -> Sample:
+def _filled_in(sample: Sample, chosen: np.ndarray, fit: Fit, with_colors: bool) -> Sample:
     """Return the sample with the fitted hands' labels; chosen (N,) says which were fitted."""
     good = fit.error.numpy() <= WORST_ERROR
     at = np.flatnonzero(chosen)
@@ -151,7 +155,8 @@ def _filled_in(sample: Sample, chosen: np.ndarray, fit: Fit) -> Sample:
     for hand, vertices in zip(keep, fit.vertices.numpy()[good], strict=True):
         points = project(vertices + sample.translation[hand], sample.intrinsics)
         new["box"][hand] = np.concatenate([points.min(axis=0), points.max(axis=0)])
-        new["colors"][hand] = np.tile(_skin_colour(sample, int(hand)), (VERTEX_COUNT, 1))
+        if with_colors:
+            new["colors"][hand] = np.tile(_skin_colour(sample, int(hand)), (VERTEX_COUNT, 1))
     return sample.replace(**new)
 
 

@@ -25,12 +25,14 @@ class LabelledHand:
         box: (4,) x0, y0, x1, y1 pixels.
         is_right: whether it is a right hand.
         score: confidence in the label, 0 to 1.
+        world: (21, 3) metres, the hand's shape in space (see `photographs`); None if unknown.
     """
 
     keypoints: np.ndarray | None
     box: np.ndarray
     is_right: bool
     score: float
+    world: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def _annotation(number: int, image: int, hand: LabelledHand) -> dict[str, Any]:
         keypoints = [
             value for x, y in hand.keypoints.tolist() for value in (round(x, 2), round(y, 2), 2)
         ]
+    world = {} if hand.world is None else {"world": hand.world.astype(float).round(4).tolist()}
     return {
         "id": number,
         "image_id": image,
@@ -135,6 +138,7 @@ def _annotation(number: int, image: int, hand: LabelledHand) -> dict[str, Any]:
         "keypoints": keypoints,
         "handedness": SIDES[int(hand.is_right)],
         "score": round(hand.score, 4),
+        **world,
     }
 
 
@@ -143,4 +147,8 @@ def _hand(annotation: dict[str, Any]) -> dict[str, Any]:
     points = np.asarray(annotation["keypoints"], np.float32).ravel()
     labelled = points.size == 63 and bool((points[2::3] > 0).all())
     keypoints = points.reshape(21, 3)[:, :2].tolist() if labelled else None
-    return {"keypoints": keypoints, "handedness": annotation.get("handedness")}
+    return {
+        "keypoints": keypoints,
+        "handedness": annotation.get("handedness"),
+        "world": annotation.get("world"),
+    }

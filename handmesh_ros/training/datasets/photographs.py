@@ -3,7 +3,9 @@
 A set is a folder with `labels.json` and `images/`. The file maps an image's path below `images/`
 to one hand or to a list of hands, each `{"keypoints": 21 × [x, y] in pixels, "handedness": "left"
 or "right"}` in the keypoint order of `hand/conventions.py`. The side is the anatomical one as the
-hand is seen in the image; a mirrored selfie counts as what it looks like.
+hand is seen in the image; a mirrored selfie counts as what it looks like. A hand may have
+`"world"`, 21 × [x, y, z] metres about any origin, in the frame of a camera that looks straight at
+the hand, as MediaPipe gives them: pseudo-labels of its shape in space.
 
 A folder with `hands.json`, COCO's format as `handmesh label` writes it, is a set as well; its
 images lie where the file says, relative to the folder.
@@ -25,13 +27,16 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.hand.conventions import SIDES
+from handmesh_ros.hand.conventions import SIDES, SKELETON, WRIST
 from handmesh_ros.training.datasets import hand_labels
 from handmesh_ros.training.sample import Sample
 
 Split = Literal["train", "val", "all"]
 
 VALIDATION_PERCENT = 10
+BONES_LENGTH = 0.849
+"""Sum of the lengths of the average hand's 20 bones (`SKELETON`), metres."""
+
 _BURST = 20
 _log = logging.getLogger(__name__)
 
@@ -44,6 +49,7 @@ class Photograph:
         path: the image file.
         keypoints: (N, 21, 2) float32, pixels.
         is_right: (N,) bool.
+        world: (N, 21, 3) float32 metres, see above; zeros for hands without.
         source_set: name of the folder it belongs to.
         name: its path below `images/`, as in `labels.json`.
     """
@@ -51,11 +57,16 @@ class Photograph:
     path: Path
     keypoints: np.ndarray
     is_right: np.ndarray
+    world: np.ndarray
     source_set: str
     name: str
 
-    def read(self) -> Sample:
+    def read(self, with_joints: bool = False) -> Sample:
         """Return the photograph as a sample with 2D labels.
+
+        Args:
+            with_joints: fill in `joints` and `translation` where `world` is known. They are no
+                complete 3D labels (`has_3d` 0) until `fit_samples` makes them so.
 
         Raises:
             HandmeshError: the image cannot be read.
@@ -65,12 +76,68 @@ class Photograph:
             raise HandmeshError(
                 f"The image {self.path} cannot be read; replace it or remove its label."
             )
-        return Sample.from_keypoints(
+        sample = Sample.from_keypoints(
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB),
             self.keypoints,
             self.is_right,
             source=f"{self.source_set}/{self.name}",
         )
+        if not with_joints:
+            return sample
+        joints = np.stack(
+            [
+                joints_on_rays(world, keypoints, sample.intrinsics)
+                for world, keypoints in zip(self.world, self.keypoints, strict=True)
+            ]
+        )
+        return sample.replace(joints=joints, translation=joints[:, WRIST])
+
+
+def joints_on_rays(world: np.ndarray, keypoints: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Place a hand of known shape so that it is seen at its keypoints.
+
+    The hand gets the average hand's size: a photograph does not tell. It is turned to the ray
+    through its middle and moved by least squares (linear: each keypoint says (X + t) × ray = 0).
+    Depths are kept then, and joints moved onto their keypoints' rays, so that 2D and 3D agree.
+
+    Args:
+        world: (21, 3) metres, any origin, seen straight on.
+        keypoints: (21, 2) pixels.
+        intrinsics: (4,) fx, fy, cx, cy, pixels.
+
+    Returns:
+        (21, 3) float32 metres, camera frame; zeros where the shape is not known (zeros) or no
+        place in front of the camera fits.
+    """
+    if not world.any():
+        return np.zeros((21, 3), np.float32)
+    rays = (keypoints.astype(np.float64) - intrinsics[2:]) / intrinsics[:2]  # (21, 2), at z = 1
+    bones = np.array(SKELETON)
+    length = np.linalg.norm(world[bones[:, 0]] - world[bones[:, 1]], axis=1).sum()
+    shape = BONES_LENGTH / length * (world - world[WRIST]) @ _turn_to(rays.mean(0)).T
+    ones, zeros = np.ones(len(rays)), np.zeros(len(rays))
+    equations = np.concatenate(
+        [np.stack([ones, zeros, -rays[:, 0]], 1), np.stack([zeros, ones, -rays[:, 1]], 1)]
+    )
+    offsets = (rays * shape[:, 2:] - shape[:, :2]).T.ravel()
+    place, *_ = np.linalg.lstsq(equations, offsets, rcond=None)
+    depth = shape[:, 2:] + place[2]
+    if depth.min() < 0.05:
+        return np.zeros((len(rays), 3), np.float32)
+    return np.concatenate([rays * depth, depth], axis=1).astype(np.float32)
+
+
+def _turn_to(ray: np.ndarray) -> np.ndarray:
+    """Return the smallest rotation (3, 3) of the optical axis into a ray (2,), x / z and y / z."""
+    x, y, z = np.append(ray, 1.0) / np.sqrt(ray @ ray + 1)
+    share = 1 / (1 + z)
+    return np.array(
+        [
+            [1 - x * x * share, -x * y * share, x],
+            [-x * y * share, 1 - y * y * share, y],
+            [-x, -y, z],
+        ]
+    )
 
 
 def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograph]:
@@ -112,12 +179,17 @@ def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograp
     return photographs
 
 
-def read_samples(photographs: list[Photograph]) -> Iterator[Sample]:
-    """Yield the photographs as samples; broken images are skipped and counted in the log."""
+def read_samples(photographs: list[Photograph], with_joints: bool = False) -> Iterator[Sample]:
+    """Yield the photographs as samples; broken images are skipped and counted in the log.
+
+    Args:
+        photographs: to read.
+        with_joints: see `Photograph.read`.
+    """
     broken = 0
     for photograph in photographs:
         try:
-            yield photograph.read()
+            yield photograph.read(with_joints)
         except HandmeshError:
             broken += 1
     if broken:
@@ -208,6 +280,17 @@ def _photograph(path: Path, hands: list[Any], source_set: str, name: str) -> Pho
         path=path,
         keypoints=np.asarray([hand["keypoints"] for hand in hands], np.float32),
         is_right=np.array([hand["handedness"] == "right" for hand in hands]),
+        world=np.stack([_world(hand.get("world")) for hand in hands]),
         source_set=source_set,
         name=name,
     )
+
+
+def _world(values: Any) -> np.ndarray:
+    """Return (21, 3) float32 metres, zeros where a hand has none that can be used."""
+    try:
+        points = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        points = np.zeros(0, np.float32)
+    usable = points.shape == (21, 3) and bool(np.isfinite(points).all())
+    return points if usable else np.zeros((21, 3), np.float32)

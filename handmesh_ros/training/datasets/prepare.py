@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.training.datasets.backgrounds import Backgrounds
 from handmesh_ros.training.datasets.composites import CompositeOptions, compose_sample
 from handmesh_ros.training.datasets.cutouts import Cutout, cut_out_all
+from handmesh_ros.training.datasets.fitting import fit_samples
 from handmesh_ros.training.datasets.photographs import (
     Photograph,
     Split,
@@ -23,6 +26,9 @@ from handmesh_ros.training.datasets.photographs import (
 from handmesh_ros.training.datasets.processes import in_processes
 from handmesh_ros.training.sample import Sample
 from handmesh_ros.training.shards import ShardWriter, encode
+
+FITTED_TOGETHER = 256
+"""Photographs whose hands the hand model is fitted to at a time."""
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +114,8 @@ def store_photographs(
 ) -> int:
     """Write the labelled photographs, whole and in their own size, as shards.
 
+    Hands with `world` points get complete 3D labels, but no colours.
+
     Args:
         output: folder for the shards.
         sources: folders with labelled sets in or below them, see `photographs`.
@@ -125,7 +133,9 @@ def store_photographs(
             photographs += read_photographs(found, split)
     count = 0
     with ShardWriter(Path(output), name="photograph") as writer:
-        for sample in read_samples(photographs):
-            writer.write(sample.replace(key=f"{count:06d}"))
-            count += 1
+        template, samples = HandTemplate.bundled(), read_samples(photographs, with_joints=True)
+        while some := list(islice(samples, FITTED_TOGETHER)):
+            for sample in fit_samples(some, template, with_colors=False):
+                writer.write(sample.replace(key=f"{count:06d}"))
+                count += 1
     return count

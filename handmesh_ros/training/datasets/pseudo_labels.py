@@ -32,11 +32,13 @@ class FoundHand:
         keypoints: (21, 2) pixels, our keypoint order, which is MediaPipe's.
         is_right: the anatomical side, as seen in an image that is not mirrored.
         score: 0 to 1.
+        world: (21, 3) metres about the hand's middle, seen straight on.
     """
 
     keypoints: np.ndarray
     is_right: bool
     score: float
+    world: np.ndarray
 
 
 Finder = Callable[[np.ndarray], list[FoundHand]]
@@ -102,18 +104,25 @@ def hands_of_result(result: Any, width: int, height: int) -> list[FoundHand]:
     fractions of the image from edge to edge.
 
     Args:
-        result: has `multi_hand_landmarks` and `multi_handedness`, None without hands.
+        result: has `multi_hand_landmarks`, `multi_hand_world_landmarks`, `multi_handedness`; None
+            without hands.
         width: of the image, pixels.
         height: of the image, pixels.
     """
     hands = []
-    for landmarks, sides in zip(
-        result.multi_hand_landmarks or (), result.multi_handedness or (), strict=True
+    for landmarks, space, sides in zip(
+        result.multi_hand_landmarks or (),
+        result.multi_hand_world_landmarks or (),
+        result.multi_handedness or (),
+        strict=True,
     ):
+        world = np.array([[point.x, point.y, point.z] for point in space.landmark], np.float32)
         points = np.array([[point.x, point.y] for point in landmarks.landmark], np.float32)
         side = sides.classification[0]
         hands.append(
-            FoundHand(points * (width, height) - 0.5, side.label == "Left", float(side.score))
+            FoundHand(
+                points * (width, height) - 0.5, side.label == "Left", float(side.score), world
+            )
         )
     return hands
 
@@ -121,7 +130,7 @@ def hands_of_result(result: Any, width: int, height: int) -> list[FoundHand]:
 def _mirrored(hand: FoundHand, width: int) -> FoundHand:
     points = hand.keypoints.copy()
     points[:, 0] = width - 1 - points[:, 0]
-    return FoundHand(points, not hand.is_right, hand.score)
+    return FoundHand(points, not hand.is_right, hand.score, hand.world * (-1, 1, 1))
 
 
 def _distance(one: FoundHand, other: FoundHand) -> float:
@@ -150,7 +159,9 @@ def _agreed(one: FoundHand, other: FoundHand, min_score: float, min_side: float)
     score = min(one.score, other.score)
     sure = score >= min_score and (box[2:] - box[:2]).max() >= min_side
     agree = one.is_right == other.is_right and _distance(one, other) <= AGREEMENT
-    return LabelledHand(keypoints if sure and agree else None, box, one.is_right, score)
+    if not (sure and agree):
+        return LabelledHand(None, box, one.is_right, score)
+    return LabelledHand(keypoints, box, one.is_right, score, (one.world + other.world) / 2)
 
 
 def _unlabelled(hand: FoundHand) -> LabelledHand:
