@@ -63,15 +63,20 @@ def intrinsics_of(
 
 
 class CameraInfos:
-    """The latest CameraInfo of every frame: no exact pairing by stamp is needed."""
+    """The latest CameraInfo of every frame: no exact pairing by stamp is needed.
+
+    Safe between threads: messages come in on another one than images are worked on.
+    """
 
     def __init__(self) -> None:
         self._by_frame: dict[str, Any] = {}
 
     def update(self, info: Any) -> None:
         """Remember a message."""
-        self._by_frame.pop(info.header.frame_id, None)
-        self._by_frame[info.header.frame_id] = info
+        frame_id = info.header.frame_id
+        others = {name: known for name, known in self._by_frame.items() if name != frame_id}
+        # Replaced, not changed: whoever looks meanwhile finds the old or the new one.
+        self._by_frame = {**others, frame_id: info}
 
     def find(self, frame_id: str) -> Any | None:
         """Return the latest message of this frame; an empty frame name matches every other.
@@ -79,11 +84,12 @@ class CameraInfos:
         Raises:
             HandmeshError: messages came, but all of other frames.
         """
-        if not self._by_frame:
+        by_frame = self._by_frame
+        if not by_frame:
             return None
-        if frame_id in self._by_frame:
-            return self._by_frame[frame_id]
-        latest = next(reversed(self._by_frame.values()))
+        if frame_id in by_frame:
+            return by_frame[frame_id]
+        latest = next(reversed(by_frame.values()))
         if not frame_id or not latest.header.frame_id:
             return latest
         raise HandmeshError(

@@ -86,6 +86,20 @@ def test_the_latest_message_of_the_frame_is_found():
     assert infos.find("") is first
 
 
+def test_a_calibration_is_there_while_its_successor_comes_in():
+    infos, found = CameraInfos(), []
+    infos.update(camera_info())
+
+    class Coming:
+        @property
+        def header(self):
+            found.append(infos.find("camera"))
+            return SimpleNamespace(frame_id="camera")
+
+    infos.update(Coming())
+    assert found and all(info is not None for info in found)
+
+
 def test_a_calibration_of_another_frame_is_not_taken():
     infos = CameraInfos()
     infos.update(camera_info())
