@@ -253,12 +253,17 @@ class Tracks:
         return changed
 
     def _settle_size(self, rows: np.ndarray | slice, seen: Measurement) -> np.ndarray:
-        """Average the hand length, of the best source so far; return (n,) its correction."""
+        """Average the hand length, of the best source so far; return (n,) its correction.
+
+        A calibrated length is known, not estimated: it is taken as it is.
+        """
         source, known = seen.source, self._length_source[rows]
         weight = np.minimum(self._weight[rows] + seen.score, SIZE_MEMORY)
         weight = np.maximum(np.where(source > known, seen.score, weight), 1e-3)
         length = self.length[rows]
         gain = np.where(source < known, 0.0, np.minimum(seen.score / weight, 1.0))
+        is_given = (source == ScaleSource.CALIBRATED) & (known <= ScaleSource.CALIBRATED)
+        gain[is_given & (seen.is_right == self.is_right[rows])] = 1.0
         length = length + gain * (seen.length - length)
         self.length[rows], self._weight[rows] = length, weight
         best = np.maximum(source, known)
