@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
+import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -40,6 +42,7 @@ class Detection:
         preprocess_ms: decoding and scaling the image.
         inference_ms: the network.
         decode_ms: its outputs to hands.
+        align: does to an aligned depth image, (H, W), what was done to the colours.
     """
 
     header: Header
@@ -50,6 +53,7 @@ class Detection:
     preprocess_ms: float
     inference_ms: float
     decode_ms: float
+    align: Callable[[np.ndarray], np.ndarray] = np.asarray
 
 
 class HandDetector:
@@ -96,6 +100,7 @@ class HandDetector:
         start = time.perf_counter()
         is_compressed = isinstance(message, CompressedImage)
         rgb = compressed_to_rgb(message) if is_compressed else image_to_rgb(message)
+        align: Callable[[np.ndarray], np.ndarray] = np.asarray
         found = self._find_camera(message.header.frame_id, rgb.shape[:2], parameters)
         if found is None:
             height, width = rgb.shape[:2]
@@ -104,6 +109,12 @@ class HandDetector:
             info, intrinsics = found
             if parameters.undistort and not parameters.image_is_rectified:
                 rgb = self._undistort(rgb, intrinsics, info)
+                align = partial(
+                    self._undistort,
+                    intrinsics=intrinsics,
+                    info=info,
+                    interpolation=cv2.INTER_NEAREST,
+                )
         own_threshold = self.estimator.backend.sidecar.score_threshold
         self.estimator.score_threshold = parameters.score_threshold or own_threshold
         unpacked_ms = 1e3 * (time.perf_counter() - start)
@@ -114,10 +125,11 @@ class HandDetector:
             rgb=rgb,
             intrinsics=intrinsics,
             calibrated=found is not None,
-            hands=hands[: parameters.max_hands] if parameters.max_hands else hands,
+            hands=hands,
             preprocess_ms=unpacked_ms + timings.preprocess_ms,
             inference_ms=timings.inference_ms,
             decode_ms=timings.decode_ms,
+            align=align,
         )
 
     def close(self) -> None:

@@ -112,7 +112,9 @@ class Parameters:
         0.0, "least score of a published hand; 0 takes the model's own threshold", range=(0.0, 1.0)
     )
     max_hands: int = _parameter(
-        0, "publish at most this many hands, best first; 0 publishes all", range=(0, 100)
+        0,
+        "publish at most this many hands: those followed already, then the best; 0 publishes all",
+        range=(0, 100),
     )
     left_hand_length_m: float = _parameter(
         0.0,

@@ -53,7 +53,7 @@ class HandTracking:
             self._pause.clear()
             self._tracker.reset()
         if not parameters.track:
-            return TrackedHands.untracked(hands)
+            return TrackedHands.untracked(hands[: parameters.max_hands or None])
         source = header.frame_id, image_size
         if self._source not in (None, source):
             one, other = (
@@ -73,6 +73,7 @@ class HandTracking:
             filters=filters_of(parameters),
             lost_after_s=parameters.lost_after_s,
             ahead_s=ahead_s,
+            max_hands=parameters.max_hands,
         )
 
 

@@ -117,6 +117,7 @@ class Tracker:
         filters: Filters | None = None,
         lost_after_s: float = 0.7,
         ahead_s: float = 0.0,
+        max_hands: int = 0,
     ) -> TrackedHands:
         """Take in the hands of the next image.
 
@@ -127,6 +128,9 @@ class Tracker:
             lost_after_s: a hand unseen for longer is reported lost, once, and its id ends; one
                 that another hand hides is waited for longer (`occlusion.PATIENCE`).
             ahead_s: carry all poses on by this much beyond the image.
+            max_hands: follow at most this many hands; the others are not reported, or lost at
+                once. Those that are followed already come first, the oldest before all, so that
+                two hands do not take turns; then the best. 0 follows all.
         """
         tracks, layout = self._tracks, (hands.vertices.shape[1], hands.shape.shape[1])
         if tracks is None or tracks.layout != layout:
@@ -145,10 +149,13 @@ class Tracker:
         hide(tracks, measurement >= 0)
         patience_s = _patience_s(tracks, lost_after_s)
         lost = (measurement < 0) & ((tracks.age_s > patience_s) | jumped)
+        room = max_hands or len(tracks) + len(hands)
+        lost[np.flatnonzero(~lost)[room:]] = True
+        measurement[lost] = -1
 
         is_new = np.ones(len(hands), bool)
         is_new[columns] = False
-        new = np.flatnonzero(is_new)
+        new = np.flatnonzero(is_new)[: max(room - int((~lost).sum()), 0)]
         if len(new):
             tracks.append(seen[new], np.arange(self._next_id, self._next_id + len(new)))
             self._next_id += len(new)

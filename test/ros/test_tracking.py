@@ -69,6 +69,12 @@ def test_images_without_stamps_take_the_node_s_time(two_hands):
         assert sorted(tracked.track_id.tolist()) == [1, 2]
 
 
+@pytest.mark.parametrize(("track", "ids"), [(True, [1]), (False, [0])])
+def test_at_most_so_many_hands_come_out(follow, track, ids):
+    for number in range(3):
+        assert follow(header(100 + 0.1 * number), track=track, max_hands=1) == ids
+
+
 def test_without_tracking_nothing_is_said(follow):
     assert follow(header(100.0), track=False) == [0, 0]
     assert follow(header(50.0, "other"), track=False) == [0, 0]

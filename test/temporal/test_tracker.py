@@ -5,7 +5,7 @@ import pytest
 
 from handmesh_ros.grasp.gestures import GestureMemory
 from handmesh_ros.hand.hands import Hands, ScaleSource
-from handmesh_ros.hand.size import hand_length, rescaled
+from handmesh_ros.hand.size import calibrated, hand_length, rescaled
 from handmesh_ros.temporal.benchmark import swing
 from handmesh_ros.temporal.scenes import NO_NOISE, STILL_NOISE, Actor, Noise, Stage, stack
 from handmesh_ros.temporal.tracker import State, Tracker
@@ -232,6 +232,33 @@ def test_two_hands_of_one_side_are_two_tracks(pair):
         report = tracker(both, number * STEP_S)
     assert sorted(report.track_id.tolist()) == [1, 2]
     assert (report.hands.handedness == 1).all()
+
+
+def test_at_most_so_many_hands_are_followed_and_they_do_not_take_turns(pair):
+    tracker, random = Tracker(), np.random.default_rng(0)
+    for number in range(12):
+        score = random.uniform(0.7, 0.9, 2).astype(np.float32)
+        hands = pair.replace(score=score)[np.argsort(-score)]
+        report = tracker(hands, number * STEP_S, max_hands=1)
+        assert (report.track_id.tolist(), report.state.tolist()) == ([1], [State.TRACKED])
+        assert len(report.measured(hands).hands) == 1
+    report = tracker(pair, 12 * STEP_S)
+    assert sorted(report.track_id.tolist()) == [1, 2]
+    report = tracker(pair, 13 * STEP_S, max_hands=1)
+    assert dict(zip(report.track_id.tolist(), report.state.tolist(), strict=True)) == {
+        1: State.TRACKED,
+        2: State.LOST,
+    }
+    assert tracker(pair, 14 * STEP_S, max_hands=1).track_id.tolist() == [1]
+
+
+def test_a_length_measured_anew_is_in_force_at_once(pair):
+    tracker = Tracker()
+    for number in range(150):
+        tracker(calibrated(pair, 0.17, 0.15), number * STEP_S, filters=Filters.off())
+    hands = tracker(calibrated(pair, 0.18, 0.19), 150 * STEP_S, filters=Filters.off()).hands
+    found = dict(zip(hands.handedness.tolist(), hand_length(hands.joints).tolist(), strict=True))
+    assert found == pytest.approx({0: 0.18, 1: 0.19}, rel=1e-3)
 
 
 def test_no_hands_at_all():
