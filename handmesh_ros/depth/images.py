@@ -10,8 +10,9 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 
-QUEUE_LENGTH = 8
-"""Depth images that are kept while their colour image is on its way."""
+QUEUE_LENGTH = 32
+"""Depth images that are kept while their colour image is on its way: a third of a second at 90 Hz,
+for a slow network, and for a replay, which waits a tenth of a second."""
 
 
 def depth_to_metres(message: Any, image_size: tuple[int, int]) -> np.ndarray:

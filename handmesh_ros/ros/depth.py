@@ -44,7 +44,7 @@ class DepthScaling:
             return hands
         try:
             message = self._queue.find(detection.header, parameters.depth_slop_s)
-            depth = depth_to_metres(message, detection.rgb.shape[:2])
+            depth = detection.align(depth_to_metres(message, detection.rgb.shape[:2]))
             hands = with_depth(hands, measure_scale(hands, depth, detection.intrinsics))
         except HandmeshError as problem:
             self._say(str(problem))

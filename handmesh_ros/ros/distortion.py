@@ -21,17 +21,23 @@ class Undistortion:
         self._key: tuple[Any, ...] | None = None
         self._maps: tuple[np.ndarray, np.ndarray] | None = None
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray, info: Any) -> np.ndarray:
+    def __call__(
+        self,
+        image: np.ndarray,
+        intrinsics: np.ndarray,
+        info: Any,
+        interpolation: int = cv2.INTER_LINEAR,
+    ) -> np.ndarray:
         """Return the image of a pinhole camera with the same intrinsics.
 
         Args:
-            image: (H, W, 3) uint8.
+            image: (H, W, 3) uint8, or (H, W) depth.
             intrinsics: (4,) fx, fy, cx, cy, pixels of this image.
             info: the CameraInfo message, or anything with its `distortion_model` and `d`.
+            interpolation: of OpenCV; depth must not be mixed across edges.
 
         Returns:
-            (H, W, 3) uint8; the same array where there is no distortion. What the lens did not
-            see is black.
+            The image; the same array where there is no distortion. What the lens did not see is 0.
 
         Raises:
             HandmeshError: the model is not known, or has another number of coefficients.
@@ -55,7 +61,7 @@ class Undistortion:
                 )
             self._key = key
         assert self._maps is not None
-        return cv2.remap(image, *self._maps, cv2.INTER_LINEAR)
+        return cv2.remap(image, *self._maps, interpolation)
 
 
 def distortion_of(info: Any) -> np.ndarray:

@@ -71,6 +71,15 @@ def test_the_nearest_in_time_is_found_and_old_ones_are_forgotten():
         queue.find(header(0.0), 0.02)
 
 
+@pytest.mark.parametrize(("rate_hz", "late_s"), [(30.0, 0.5), (90.0, 0.25)])
+def test_depth_waits_for_a_slow_network_at_the_rates_of_cameras(rate_hz, late_s):
+    queue = DepthQueue()
+    for number in range(200):
+        queue.put(depth_message(MILLIMETRES, "16UC1", header=header(number / rate_hz)))
+    wanted = header(round(199 - late_s * rate_hz) / rate_hz)
+    assert queue.find(wanted, 0.001).header.stamp == wanted.stamp
+
+
 def test_no_depth_and_another_frame_are_named():
     queue = DepthQueue()
     with pytest.raises(HandmeshError, match="No depth image"):

@@ -2,6 +2,7 @@
 
 import array
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,18 @@ def test_what_depth_measures_can_be_calibrated_with(detection):
     measured = scaling.meter.measure(RIGHT, time.monotonic())
     assert measured.count == MIN_SAMPLES
     assert measured.length_m == pytest.approx(0.19 * 0.9, rel=0.03)
+
+
+def test_depth_goes_the_way_of_the_colours(detection):
+    said = []
+    scaling = DepthScaling(said.append)
+    scaling.receive(depth_image(0.54))
+    nearer = replace(detection, align=lambda depth: np.float32(0.9) * depth)
+    wrists = [
+        scaling(each, Parameters(use_depth=True)).joints[0, 0] for each in (detection, nearer)
+    ]
+    np.testing.assert_allclose(wrists[1], 0.9 * wrists[0], rtol=1e-3)
+    assert not said
 
 
 def test_hands_in_an_assumed_size_are_no_measurement(detection):

@@ -52,3 +52,23 @@ def test_the_lens_is_undone_on_request(settings, moved, focal):
     assert (estimator.image != picture).any() == moved
     assert estimator.intrinsics[0] == focal
     assert detection.rgb is estimator.image and detection.calibrated and not said
+
+
+def test_depth_is_undistorted_with_the_colours_and_not_mixed():
+    info = CameraInfo(width=320, height=240, distortion_model="plumb_bob")
+    info.k = [300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0]
+    info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    camera_infos = CameraInfos()
+    camera_infos.update(info)
+    template = SimpleNamespace(vertex_count=778, name="hand")
+    detect = HandDetector(SeeingEstimator(), template, camera_infos, pytest.fail)
+    picture = np.zeros((240, 320, 3), np.uint8)
+    picture[:40, :60] = 200
+    depth = np.where(picture[..., 0] > 0, np.float32(0.5), np.float32(2.0))
+    straight = detect(image_message(picture, Header()), Parameters(undistort=True))
+    seen, found = straight.rgb[..., 0], straight.align(depth)
+    assert found.dtype == np.float32 and set(np.unique(found)) <= {0.0, 0.5, 2.0}
+    assert (seen > 100).sum() < 0.9 * 40 * 60, "the lens shows too little"
+    assert np.mean((seen > 100) == (found == 0.5)) > 0.998
+    as_it_is = detect(image_message(picture, Header()), Parameters())
+    np.testing.assert_array_equal(as_it_is.align(depth), depth)
