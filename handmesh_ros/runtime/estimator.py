@@ -99,8 +99,12 @@ class Estimator:
             HandmeshError: the model or the backend cannot be used; the message says why.
         """
         opened = opener(BUNDLED_MODEL if path is None else path, backend, threads=threads)
-        estimator = cls(opened, template=template, score_threshold=score_threshold)
-        estimator(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
+        try:
+            estimator = cls(opened, template=template, score_threshold=score_threshold)
+            estimator(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
+        except BaseException:
+            opened.close()
+            raise
         return estimator
 
     @property
@@ -175,10 +179,11 @@ def decode(outputs: dict[str, np.ndarray], letterbox: Letterbox, score_threshold
     """
     score = outputs["score"]
     slots = np.flatnonzero(score >= score_threshold)
-    finite = np.isfinite(outputs["vertices"][slots]).all(axis=(1, 2))
-    finite &= np.isfinite(outputs["joints_2d"][slots]).all(axis=(1, 2))
-    finite &= np.isfinite(outputs["box"][slots]).all(axis=1)
-    slots = slots[finite]
+    finite = [
+        np.isfinite(values[slots]).all(axis=tuple(range(1, values.ndim)))
+        for values in outputs.values()
+    ]
+    slots = slots[np.logical_and.reduce(finite)]
     slots = slots[np.argsort(-score[slots], kind="stable")]
     slots = slots[suppress_duplicates(outputs["box"][slots], outputs["joints_2d"][slots])]
     return Hands(

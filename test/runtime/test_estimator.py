@@ -123,12 +123,19 @@ def test_unusable_intrinsics_are_refused_in_one_sentence(estimator, intrinsics):
         estimator(image(), intrinsics)
 
 
-def test_numbers_that_are_not_finite_never_leave(estimator, monkeypatch):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("handedness", "box", "joints_2d", "joints", "vertices"),
+        *("rotations", "shape", "translation", "colors"),
+    ],
+)
+def test_numbers_that_are_not_finite_never_leave(estimator, monkeypatch, name):
     run = estimator.backend.__call__
 
     def broken(pixels, camera):
         outputs = run(pixels, camera)
-        outputs["vertices"][0, 5] = np.nan
+        outputs[name].reshape(len(outputs[name]), -1)[0, -1] = np.nan
         return outputs
 
     monkeypatch.setattr(estimator, "backend", broken)

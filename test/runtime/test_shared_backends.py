@@ -2,11 +2,13 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.backend import open_backend
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.shared_backends import SharedBackends
@@ -59,6 +61,14 @@ def test_a_model_is_loaded_once_and_freed_by_the_last(tiny_model):
     assert opener.closed == 1
     Estimator.from_file(tiny_model, threads=1, opener=shared.open).close()
     assert (opener.opened, opener.closed) == (2, 2)
+
+
+def test_an_estimator_that_cannot_be_made_gives_its_model_back(tiny_model):
+    opener = Counting()
+    other_hand = replace(HandTemplate.bundled(), sha256="0" * 64)
+    with pytest.raises(HandmeshError, match="another version of the hand"):
+        Estimator.from_file(tiny_model, template=other_hand, opener=SharedBackends(opener).open)
+    assert (opener.opened, opener.closed) == (1, 1)
 
 
 def test_other_settings_are_another_model(tiny_model):
