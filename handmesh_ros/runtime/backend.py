@@ -136,8 +136,10 @@ def module_of(backend: str) -> str:
 def _may_run_on_openvino() -> bool:
     if not all(importlib.util.find_spec(name) for name in ("openvino", "onnxruntime")):
         return False
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError:
+        return False  # `_open` says what is wrong with it.
     return "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
 
 
@@ -168,6 +170,17 @@ def _open(path: Path, name: str, threads: int | None) -> Backend:
             f"The backend {name} needs the package {module}, which is not installed: "
             f"pip install {_INSTALL[module]}."
         )
+    try:
+        return _load(path, name, threads)
+    except ImportError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise HandmeshError(
+            f"The backend {name} needs the package {module}, which does not load ({reason}): "
+            f"pip install --force-reinstall {_INSTALL[module]}."
+        ) from error
+
+
+def _load(path: Path, name: str, threads: int | None) -> Backend:
     opened: Backend
     if name == "torch":
         from handmesh_ros.runtime.torch_backend import TorchBackend
@@ -177,7 +190,7 @@ def _open(path: Path, name: str, threads: int | None) -> Backend:
         from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
         opened = OnnxRuntimeBackend(path, threads=threads)
-    elif module == "openvino":
+    elif module_of(name) == "openvino":
         from handmesh_ros.runtime.openvino_backend import OpenVinoBackend
 
         precision = "bfloat16" if name == "openvino_bf16" else "float32"

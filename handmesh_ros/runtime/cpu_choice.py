@@ -42,13 +42,17 @@ def choose(
         threads: as for `open_backend`.
         open_named: opens the backend of that name.
     """
+    try:
+        versions = {name: importlib.import_module(name).__version__ for name in (USUAL, OTHER)}
+    except ImportError as error:
+        return USUAL, f"{OTHER} cannot be used: {error}"
     key = {
         "format": _FORMAT,
         "onnx_sha256": onnx_sha256,
         "threads": threads,
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
-        **{name: importlib.import_module(name).__version__ for name in (USUAL, OTHER)},
+        **versions,
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = default_directory() / f"cpu-{digest[:16]}.json"

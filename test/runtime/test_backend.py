@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -138,6 +139,18 @@ def test_unknown_backend(model):
 def test_backend_of_another_kind_of_file(model):
     with pytest.raises(HandmeshError, match="cannot load tiny.onnx") as error:
         open_backend(model, "torch")
+    assert_one_sentence(error)
+
+
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
+def test_a_package_that_does_not_load_is_one_sentence(model, monkeypatch, backend):
+    monkeypatch.delitem(sys.modules, "handmesh_ros.runtime.onnxruntime_backend", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: "tensorrt" not in name or None)
+    with pytest.raises(
+        HandmeshError, match=r"onnxruntime, which does not load \(.*\): pip"
+    ) as error:
+        open_backend(model, backend)
     assert_one_sentence(error)
 
 

@@ -99,6 +99,12 @@ def test_where_one_cannot_be_opened_the_usual_one_is_taken():
     assert name == "onnxruntime" and "openvino is broken" in reason
 
 
+def test_where_one_does_not_load_the_usual_one_is_taken(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    name, reason = cpu_choice.choose("abc", None, Opener(onnxruntime=None, openvino=None))
+    assert name == "onnxruntime" and "openvino cannot be used" in reason
+
+
 def test_auto_opens_the_chosen_one_and_says_why(tiny_model, monkeypatch, caplog):
     opened = []
     monkeypatch.setattr(backend_module, "_may_run_on_openvino", lambda: True)
