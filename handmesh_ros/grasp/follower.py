@@ -21,7 +21,7 @@ class HandFollower:
     def __call__(self, message: Any) -> Any | None:
         """Return the hand that is followed, or None while it is not seen.
 
-        A new one is chosen, that of the best score, when the old one is gone.
+        A new one is chosen, of those seen that of the best score, when the old one is gone.
 
         Args:
             message: HandMeshArray, or anything with its fields.
@@ -30,7 +30,8 @@ class HandFollower:
         alive = [hand for hand in mine if hand.state != State.LOST]
         followed = [hand for hand in alive if hand.track_id == self._track_id]
         if not followed:
-            followed = sorted(alive, key=lambda hand: -hand.score)
+            seen = [hand for hand in alive if hand.state == State.TRACKED]
+            followed = sorted(seen, key=lambda hand: -hand.score)
         if not followed:
             self._track_id = 0
             return None

@@ -64,3 +64,6 @@ def test_a_follower_keeps_to_its_hand_until_it_is_gone():
     assert follow(frame_of(Seen(1), Seen(2, state=State.LOST))).track_id == 1
     assert follow(frame_of(Seen(3, handedness=LEFT))) is None
     assert follow(frame_of()) is None
+    unseen = Seen(5, 0.9, state=State.PREDICTED)
+    assert follow(frame_of(unseen, Seen(6, 0.4))).track_id == 6, "a hand that is seen comes first"
+    assert follow(frame_of(unseen)) is None
