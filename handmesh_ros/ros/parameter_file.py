@@ -23,8 +23,9 @@ def read_parameters(path: Path | None, overrides: Sequence[str] = ()) -> Paramet
     """Return the node's parameters.
 
     Args:
-        path: a parameter file; sections for every node (`/**`) and for nodes named `detector`
-            count, in the order of the file, whatever their namespace. None for the defaults.
+        path: a parameter file; sections for every node (`/**`, `/*`) and for nodes named
+            `detector` count, in the order of the file, whatever their namespace. None for the
+            defaults.
         overrides: `name:=value`, which win.
 
     Raises:
@@ -59,7 +60,7 @@ def find_unused_files(arguments: Sequence[str], node_names: Sequence[str]) -> li
         if option != "--params-file":
             continue
         try:
-            sections = list(_sections(yaml.safe_load(Path(value).read_text())))
+            sections = [name for name, _ in _sections(yaml.safe_load(Path(value).read_text()))]
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # ROS has read it, and has said what it thinks of it.
         if not any(_applies(section, name) for section in sections for name in node_names):
@@ -71,12 +72,12 @@ def find_unused_files(arguments: Sequence[str], node_names: Sequence[str]) -> li
     return sentences
 
 
-def _sections(content: Any, above: str = "") -> Iterator[str]:
-    """Yield the full names of the nodes, patterns among them, that a file is for."""
+def _sections(content: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the full names of the nodes, patterns among them, that a file is for, and what."""
     for name, below in content.items() if isinstance(content, dict) else ():
         path = f"{above}/{str(name).strip('/')}"
         if isinstance(below, dict) and SECTION in below:
-            yield path
+            yield path, below[SECTION]
         else:
             yield from _sections(below, path)
 
@@ -96,10 +97,10 @@ def _read_file(path: Path) -> dict[str, Any]:
             f"The parameter file {path} cannot be read: {' '.join(str(error).split())}."
         ) from error
     values: dict[str, Any] = {}
-    for name, section in content.items() if isinstance(content, dict) else ():
-        applies = str(name).rpartition("/")[2] in ("**", NODE_NAME)
-        if applies and isinstance(section, dict) and isinstance(section.get(SECTION), dict):
-            values.update(section[SECTION])
+    for name, parameters in _sections(content):
+        applies = name.rpartition("/")[2] in ("*", "**", NODE_NAME)
+        if applies and isinstance(parameters, dict):
+            values.update(parameters)
     if not values:
         raise HandmeshError(
             f"The parameter file {path} has nothing for the detector: it needs '/**:' or "

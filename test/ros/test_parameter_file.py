@@ -31,6 +31,19 @@ def test_a_robot_s_file_with_several_nodes(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "robot:\n  left:\n    detector:\n      ros__parameters: {max_hands: 2}\n",
+        "/*:\n  ros__parameters: {max_hands: 2}\n",
+    ],
+)
+def test_sections_are_read_wherever_ros_reads_them(tmp_path, content):
+    path = tmp_path / "robot.yaml"
+    path.write_text(content)
+    assert read_parameters(path).max_hands == 2
+
+
+@pytest.mark.parametrize(
     ("content", "override", "words"),
     [
         ("/**:\n  ros__parameters:\n    max_hands: many\n", None, "max_hands is 'many'"),
