@@ -16,11 +16,10 @@ from handmesh_ros.ros.processing import Result
 WINDOW_S = 5.0
 
 OTHER_CLOCK_MS = 60_000.0
-"""Images this old, or from this far ahead, are stamped by another clock."""
+"""Images this old are stamped by another clock."""
 
 MAX_RECORDS = 2000
-_LEVELS = tuple(bytes([level]) for level in range(3))
-OK, WARN, ERROR = _LEVELS
+OK, WARN = bytes([0]), bytes([1])
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def status_message(
         node_name: fully qualified.
         details: more pairs, such as model and backend.
         receiving: whether somebody subscribes to a result, so that images are wanted.
-        latency_budget_ms: a median age above it is a warning.
+        latency_budget_ms: a median age above it is a warning, as are stamps so far ahead.
     """
     numbers = statistics.summary(now_s)
     level, text = OK, "finding hands"
@@ -150,7 +149,7 @@ def status_message(
         text = "idle: nobody subscribes to a result"
     elif not numbers["rate [Hz]"]:
         level, text = WARN, "no images come in"
-    elif abs(age_ms) > OTHER_CLOCK_MS:
+    elif age_ms > OTHER_CLOCK_MS or age_ms < -latency_budget_ms:
         level, side = WARN, "behind" if age_ms > 0 else "ahead of"
         text = (
             f"image stamps are {1e-3 * abs(age_ms):.3g} s {side} the node's clock: set "

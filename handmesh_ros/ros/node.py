@@ -165,13 +165,12 @@ class DetectorNode(LifecycleNode):
     def _open_model(self) -> None:
         if self._processing is not None:
             return
-        warn = self.get_logger().warning
         estimator = self._load(self.parameters)
         try:
             template = HandTemplate.bundled()
             check_marker_layout()
             check_hand_layout()
-            detector = HandDetector(estimator, template, self._camera_infos, warn)
+            detector = HandDetector(estimator, template, self._camera_infos, self._warn)
         except HandmeshError:
             estimator.close()
             raise

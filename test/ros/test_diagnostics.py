@@ -76,6 +76,7 @@ def test_the_scale_source_is_that_of_the_last_hands(statistics):
         (150.0, "150 ms old, the budget is 100 ms"),
         (3.6e6, "3.6e+03 s behind the node's clock: set use_sim_time"),
         (-3.6e6, "3.6e+03 s ahead of the node's clock"),
+        (-2500.0, "2.5 s ahead of the node's clock"),
     ],
 )
 def test_ages_over_budget_and_other_clocks_are_warnings(age_ms, words):
@@ -90,6 +91,12 @@ def test_images_without_stamps_have_no_age_and_no_warning():
     statistics.finish(frame(age_ms=float("nan")))
     status, values = report(statistics)
     assert (status.level, values["age p50 [ms]"]) == (OK, "nan")
+
+
+def test_clocks_that_differ_by_less_than_the_budget_are_well():
+    statistics = Statistics()
+    statistics.finish(frame(age_ms=-20.0))
+    assert report(statistics)[0].level == OK
 
 
 def test_no_images_is_a_warning_but_idling_is_not():
