@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
             f"The namespace {args.namespace!r} is no ROS name: give letters, digits and "
             "underscores, with / between."
         )
-    out = args.out or args.bag.with_name(f"{args.bag.stem}_hands")
+    out = args.out or _beside(args.bag)
     progress = _Progress()
     with contextlib.ExitStack() as stack:
         bag = stack.enter_context(BagReader(args.bag))
@@ -88,6 +88,12 @@ def run(args: argparse.Namespace) -> None:
         f"{out}: {summary.images} images{failed}, {summary.hands} hands, {summary.tracks} tracks, "
         f"{took_s:.1f} s for {duration_s:.1f} s recorded"
     )
+
+
+def _beside(bag: Path) -> Path:
+    """Return the place for the results of a bag: BAG_hands, also where BAG is `.` or `..`."""
+    named = bag if bag.name not in ("", "..") else bag.resolve()
+    return named.with_name(f"{named.name if named.is_dir() else named.stem}_hands")
 
 
 class _Progress:

@@ -107,6 +107,15 @@ def test_the_recorded_hands_are_found_where_they_are(tmp_path):
     assert np.median(metres) < 0.15
 
 
+def test_results_go_beside_the_bag_also_from_inside_it(
+    tmp_path, tiny_model, record, moments, monkeypatch, capsys
+):
+    bag = record(moments).rename(tmp_path / "walk.1")
+    monkeypatch.chdir(bag)
+    assert main(["replay", ".", "-p", f"model:={tiny_model}"]) == 0
+    assert len(read(tmp_path / "walk.1_hands", "/hands")) == 10
+
+
 def test_the_same_bag_gives_the_same_bytes(tmp_path, capsys):
     bags = [tmp_path / folder / "results" for folder in ("once", "twice")]
     for bag in bags:
