@@ -42,9 +42,20 @@ def test_the_worker_outlives_errors():
     assert errors == ["zero"]
 
 
-def test_stopping_forgets_what_waits():
-    seen = []
-    worker = NewestItemWorker(seen.append, lambda error: None)
-    assert worker.stop()
+def test_stopping_forgets_what_waits_and_what_comes_later():
+    started, seen = threading.Event(), []
+
+    def work(item: int) -> None:
+        seen.append(item)
+        started.set()
+        worker._condition.acquire()  # Until `stop` waits for this item.
+        worker._condition.wait_for(lambda: worker._stopping, 5.0)
+        worker._condition.release()
+
+    worker = NewestItemWorker(work, lambda error: None)
+    worker.put(0)
+    assert started.wait(5.0)
     worker.put(1)
-    assert seen == []
+    assert worker.stop()
+    worker.put(2)
+    assert seen == [0]
