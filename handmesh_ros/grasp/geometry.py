@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from handmesh_ros.hand.conventions import (
-    FINGERTIP_KEYPOINTS,
     INDEX_TIP,
     SKELETON,
     THUMB_TIP,
@@ -99,11 +98,6 @@ def bone_frames(joints: np.ndarray, is_right: np.ndarray | bool) -> np.ndarray:
     frames = np.stack([x_axis, cross(z_axis, x_axis), z_axis], axis=-1)
     frames = frames.reshape(*joints.shape[:-2], 20, 3, 3)
     return np.concatenate([wrist[..., None, :, :], frames], axis=-3)
-
-
-def fingertip_frames(joints: np.ndarray, is_right: np.ndarray | bool) -> np.ndarray:
-    """Return (..., 5, 3, 3) `bone_frames` at the tips, thumb to little finger."""
-    return bone_frames(joints, is_right)[..., FINGERTIP_KEYPOINTS, :, :]
 
 
 def _usual_hinges(wrist: np.ndarray, is_right: np.ndarray | bool) -> np.ndarray:

@@ -53,7 +53,7 @@ RADIUS_RATIO = np.array(
 )
 """(26,) half the thickness of the bundled hand model at each joint, over the hand's length."""
 
-_PALM, _WRIST = OPENXR_JOINT_NAMES.index("palm"), OPENXR_JOINT_NAMES.index("wrist")
+_PALM = OPENXR_JOINT_NAMES.index("palm")
 _METACARPALS, _MIDDLE_METACARPAL = (6, 11, 16, 21), 11
 _KNUCKLES = (5, 9, 13, 17)
 _SAME = [index for index in range(1, 26) if index not in _METACARPALS]
