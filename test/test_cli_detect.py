@@ -152,6 +152,17 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(detect, photo, tmp_pat
     assert all(str(path) in line for path, line in zip(broken, lines, strict=True))
 
 
+def test_a_photo_that_is_cut_off_is_one_sentence_and_nothing_of_the_decoder_s(
+    detect, tmp_path, capfd
+):
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3)).astype(np.uint8)
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(cv2.imencode(".png", noise)[1][:-1000].tobytes())
+    detect(cut, code=1)
+    error = capfd.readouterr().err
+    assert error.startswith(f"handmesh: Cannot decode {cut}") and error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

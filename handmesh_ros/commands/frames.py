@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,16 +129,36 @@ def read_photo(path: Path) -> np.ndarray:
         ) from error
     image = None
     if content.size:
-        try:
+        with _silent_libraries(), contextlib.suppress(cv2.error):
             image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-        except cv2.error:
-            image = None
     if image is None:
         raise HandmeshError(
             f"Cannot decode {path}: it is empty, damaged or of a format that OpenCV does not "
             f"read, so convert it to JPEG or PNG."
         )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Keep C libraries from printing: libpng and libjpeg know no other way to tell of damage.
+
+    The standard error stream of the whole process is away meanwhile.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # There is no such stream.
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def video_rate(path: Path) -> float:
