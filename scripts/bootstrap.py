@@ -111,11 +111,12 @@ def make_venv() -> None:
             "nor pip: install one (Debian, Ubuntu: apt-get install python3-venv)."
         )
     log = COLCON / "venv.log"
-    command = [sys.executable, "-m", "venv", *([] if has_pip else ["--without-pip"]), VENV]
+    pip = [] if has_pip else ["--without-pip"]
+    command: list[str | Path] = [sys.executable, "-m", "venv", *pip, VENV]
     run(command, log, f"{sys.executable} could not make the virtual environment .venv")
     if not has_pip:
-        bootstrap_pip = [sys.executable, "-m", "pip", "--python", PYTHON, "install", "pip"]
-        run(bootstrap_pip, log, "pip could not be installed into .venv: is the network up?")
+        command = [sys.executable, "-m", "pip", "--python", PYTHON, "install", "pip"]
+        run(command, log, "pip could not be installed into .venv: is the network up?")
     stamp.write_text(value)
 
 

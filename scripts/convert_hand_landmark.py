@@ -62,7 +62,7 @@ def main() -> None:
     for index, (weight, bias) in enumerate(convolutions(args.tflite)[:TRUNK_CONVOLUTIONS]):
         arrays[f"weight{index}"] = weight.astype(np.float16)
         arrays[f"bias{index}"] = bias.astype(np.float16)
-    np.savez_compressed(args.output, **arrays)
+    np.savez_compressed(args.output, allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def hand_shape() -> np.ndarray:
     template, render = HandTemplate.bundled(), HandTemplate.bundled_render()
     rng = np.random.default_rng(SEED)
     SceneSampler(template, render, WIDTH, HEIGHT, None).skins.sample(rng)
-    return rng.normal(0, 0.5, template.shape_dirs.shape[2])
+    return rng.normal(0, 0.5, template.shape_dirs.shape[2:])
 
 
 def truth_message(
