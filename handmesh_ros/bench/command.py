@@ -21,7 +21,7 @@ from handmesh_ros.bench.contestant import Contestant
 from handmesh_ros.bench.scenes import Scene, clip_scene
 from handmesh_ros.commands.places import cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import BACKEND_NAMES, module_of
+from handmesh_ros.runtime.backend import BACKEND_NAMES, check_name, module_of
 from handmesh_ros.runtime.cpu_choice import processor
 from handmesh_ros.runtime.estimator import BUNDLED_MODEL
 
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--backends",
+        type=checked(_parse_backends),
         default="auto",
         metavar="NAMES",
         help=f"with commas: auto, {', '.join(BACKEND_NAMES)}; or all that are installed",
@@ -193,12 +194,8 @@ def _percentiles(samples: list[dict[str, float]]) -> dict[str, dict[str, float]]
 
 def _commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """Yield the title and the command line of each contestant."""
-    names = [name.strip() for name in args.backends.split(",")]
-    if names == ["all"]:
-        names = [name for name in BACKEND_NAMES if importlib.util.find_spec(module_of(name))]
-        names = [name for name in names if name not in ("torch", "openvino_bf16")]
     for model in args.models or [str(BUNDLED_MODEL)]:
-        for name in ["torch"] if model.endswith(".ckpt") else names:
+        for name in ["torch"] if model.endswith(".ckpt") else args.backends:
             command = [sys.executable, "-m", "handmesh_ros.bench.worker"]
             yield f"{Path(model).name} on {name}", [*command, model, name, str(args.threads or 0)]
     if args.mediapipe is not None:
@@ -221,6 +218,16 @@ def _scenes(args: argparse.Namespace) -> list[Scene]:
         return [Scene(read_photo(Path(args.image)), None)]
     scenes = [clip_scene(hands, *args.sizes[0]) for hands in args.hands]
     return scenes + [clip_scene(args.hands[0], *size) for size in args.sizes[1:]]
+
+
+def _parse_backends(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if names == ["all"]:
+        names = [name for name in BACKEND_NAMES if importlib.util.find_spec(module_of(name))]
+        return [name for name in names if name not in ("torch", "openvino_bf16")]
+    for name in names:
+        check_name(name)
+    return names
 
 
 def _parse_counts(text: str) -> list[int]:

@@ -9,8 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+from handmesh_ros.arguments import checked, number
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.__main__ import explain
+from handmesh_ros.ros.parameter_file import parse_override, read_parameters
+from handmesh_ros.ros.parameters import FOV_RANGE_DEG
 
 PROGRESS_PERIOD_S = 0.2
 
@@ -23,17 +26,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera-info", metavar="TOPIC", help="(the one beside the image)")
     parser.add_argument("--depth", metavar="TOPIC", help="aligned with the image; turns depth on")
     parser.add_argument(
-        "--fov", type=float, metavar="DEG", help="field of view, for a bag without CameraInfo"
+        "--fov",
+        type=number(*FOV_RANGE_DEG),
+        metavar="DEG",
+        help="field of view, for a bag without CameraInfo",
     )
     parser.add_argument("--params-file", type=Path, metavar="FILE", help="as the node takes it")
     parser.add_argument(
         *("-p", "--param"),
         action="append",
+        type=checked(parse_override),
         default=[],
         metavar="NAME:=VALUE",
         help="one of the node's parameters",
     )
-    parser.add_argument("--namespace", default="", help="of the result topics")
+    parser.add_argument(
+        "--namespace", type=checked(parse_namespace), default="", help="of the result topics"
+    )
     parser.add_argument(
         "--storage", choices=("mcap", "sqlite3"), default="mcap", help="(%(default)s)"
     )
@@ -43,12 +52,12 @@ def run(args: argparse.Namespace) -> None:
     """Run `handmesh replay`.
 
     Raises:
-        HandmeshError: ROS 2, the bag, a parameter or the place to write to cannot be used.
+        argparse.ArgumentError: depth is on and its topic is not given.
+        HandmeshError: ROS 2, the bag, the parameter file or the place to write to cannot be used.
     """
     try:
         from handmesh_ros.ros.bags import BagReader, BagWriter
         from handmesh_ros.ros.node import load_estimator
-        from handmesh_ros.ros.parameter_file import read_parameters
         from handmesh_ros.ros.replay import Replay, Topics
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "rosbags":
@@ -56,15 +65,11 @@ def run(args: argparse.Namespace) -> None:
         raise HandmeshError(explain(error)) from error
     parameters = read_parameters(args.params_file, args.param)
     if parameters.use_depth and args.depth is None:
-        raise HandmeshError("use_depth is on: name the depth topic of the bag with --depth.")
+        message = "use_depth is on: name the depth topic of the bag with --depth"
+        raise argparse.ArgumentError(None, message)
     parameters = parameters.replaced({"use_depth": args.depth is not None})
     if args.fov is not None:
         parameters = parameters.replaced({"assumed_fov_deg": args.fov})
-    if args.namespace and not re.fullmatch(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", args.namespace):
-        raise HandmeshError(
-            f"The namespace {args.namespace!r} is no ROS name: give letters, digits and "
-            "underscores, with / between."
-        )
     out = args.out or _beside(args.bag)
     progress = _Progress()
     with contextlib.ExitStack() as stack:
@@ -88,6 +93,20 @@ def run(args: argparse.Namespace) -> None:
         f"{out}: {summary.images} images{failed}, {summary.hands} hands, {summary.tracks} tracks, "
         f"{took_s:.1f} s for {duration_s:.1f} s recorded"
     )
+
+
+def parse_namespace(text: str) -> str:
+    """Return a namespace as it is; "" and "/" are none.
+
+    Raises:
+        HandmeshError: ROS would not take it.
+    """
+    if not re.fullmatch(r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, re.ASCII):
+        raise HandmeshError(
+            f"The namespace {text!r} is no ROS name: give letters, digits and underscores, with / "
+            "between."
+        )
+    return text
 
 
 def _beside(bag: Path) -> Path:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.parameters import Parameters, describe_unknown, settings
+from handmesh_ros.ros.parameters import Parameters, describe_unknown, find_problem, settings
 
 NODE_NAME = "detector"
 SECTION = "ros__parameters"
@@ -19,31 +19,45 @@ NOT_OURS = ("use_sim_time", "qos_overrides")
 """Every node has these; where no node runs they mean nothing."""
 
 
-def read_parameters(path: Path | None, overrides: Sequence[str] = ()) -> Parameters:
+def read_parameters(path: Path | None, overrides: Iterable[tuple[str, Any]] = ()) -> Parameters:
     """Return the node's parameters.
 
     Args:
         path: a parameter file; sections for every node (`/**`, `/*`) and for nodes named
             `detector` count, in the order of the file, whatever their namespace. None for the
             defaults.
-        overrides: `name:=value`, which win.
+        overrides: names and values, which win.
 
     Raises:
         HandmeshError: the file cannot be read, or a name or value is not possible.
     """
     values = {} if path is None else _read_file(path)
-    for text in overrides:
-        name, separator, value = text.partition(":=")
-        if not separator:
-            raise HandmeshError(f"The parameter {text!r} is not written as name:=value.")
-        try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise HandmeshError(f"The value in {text!r} cannot be read: quote it.") from error
+    values.update(overrides)
     unknown = sorted(set(values) - set(settings()))
     if unknown:
         raise HandmeshError(describe_unknown(unknown[0]))
     return Parameters(**values)
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Return name and value of a parameter that is written as `name:=value`.
+
+    Raises:
+        HandmeshError: it is not, or the name or value is not possible.
+    """
+    name, separator, value = text.partition(":=")
+    if not separator:
+        raise HandmeshError(f"The parameter {text!r} is not written as name:=value.")
+    if name not in settings():
+        raise HandmeshError(describe_unknown(name))
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise HandmeshError(f"The value in {text!r} cannot be read: quote it.") from error
+    problem = find_problem(name, parsed)
+    if problem is not None:
+        raise HandmeshError(problem)
+    return name, parsed
 
 
 def find_unused_files(arguments: Sequence[str], node_names: Sequence[str]) -> list[str]:

@@ -16,6 +16,9 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.temporal.tracks import Filters
 
+FOV_RANGE_DEG = (10.0, 170.0)
+"""What field of view may be assumed."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -106,7 +109,7 @@ class Parameters:
         60.0,
         "field of view across the longer image side when no usable camera_info comes",
         unit="degrees",
-        range=(10.0, 170.0),
+        range=FOV_RANGE_DEG,
     )
     score_threshold: float = _parameter(
         0.0, "least score of a published hand; 0 takes the model's own threshold", range=(0.0, 1.0)

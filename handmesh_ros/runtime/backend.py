@@ -103,11 +103,7 @@ def open_backend(
         raise HandmeshError(
             f"{path} is no model: give an exported .onnx file or a .ckpt training checkpoint."
         )
-    if backend not in ("auto", *BACKEND_NAMES):
-        raise HandmeshError(
-            f"There is no backend {backend!r}: choose auto, {', '.join(BACKEND_NAMES[:-1])} "
-            f"or {BACKEND_NAMES[-1]}."
-        )
+    check_name(backend)
     is_checkpoint = path.suffix == ".ckpt"
     if backend != "auto":
         candidates = [backend]
@@ -126,6 +122,19 @@ def open_backend(
     if backend == "auto" and not is_checkpoint and _may_run_on_openvino():
         last = _faster_on_cpu(path, threads)
     return _open_and_say(path, last, threads)
+
+
+def check_name(backend: str) -> None:
+    """Check that `open_backend` knows a name.
+
+    Raises:
+        HandmeshError: it does not.
+    """
+    if backend not in ("auto", *BACKEND_NAMES):
+        raise HandmeshError(
+            f"There is no backend {backend!r}: choose auto, {', '.join(BACKEND_NAMES[:-1])} "
+            f"or {BACKEND_NAMES[-1]}."
+        )
 
 
 def module_of(backend: str) -> str:

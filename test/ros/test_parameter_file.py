@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("yaml", reason="needs PyYAML: run `make test`")
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.parameter_file import find_unused_files, read_parameters
+from handmesh_ros.ros.parameter_file import find_unused_files, parse_override, read_parameters
 from handmesh_ros.ros.parameters import Parameters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,8 @@ def test_a_robot_s_file_with_several_nodes(tmp_path):
         "/left/detector:\n  ros__parameters:\n    max_hands: 2\n    smooth: false\n"
         "/left/driver:\n  ros__parameters:\n    max_hands: 9\n"
     )
-    read = read_parameters(path, ["assumed_fov_deg:=70.0", "mesh_color:=side"])
+    overrides = map(parse_override, ["assumed_fov_deg:=70.0", "mesh_color:=side"])
+    read = read_parameters(path, overrides)
     assert (read.max_hands, read.smooth) == (2, False)
     assert (read.assumed_fov_deg, read.mesh_color) == (70.0, "side")
 
@@ -44,24 +45,34 @@ def test_sections_are_read_wherever_ros_reads_them(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("content", "override", "words"),
+    ("content", "words"),
     [
-        ("/**:\n  ros__parameters:\n    max_hands: many\n", None, "max_hands is 'many'"),
-        ("/**:\n  ros__parameters:\n    maximum: 3\n", None, "no parameter 'maximum'"),
-        ("driver:\n  ros__parameters:\n    rate: 3\n", None, "nothing for the detector"),
-        ("just text", None, "nothing for the detector"),
-        ("a: [1", None, "cannot be read"),
-        (None, "max_hands=3", "name:=value"),
-        (None, "max_hands:=[3", "quote it"),
-        (None, "score_threshold:=1.5", "give 0 to 1"),
+        ("/**:\n  ros__parameters:\n    max_hands: many\n", "max_hands is 'many'"),
+        ("/**:\n  ros__parameters:\n    maximum: 3\n", "no parameter 'maximum'"),
+        ("driver:\n  ros__parameters:\n    rate: 3\n", "nothing for the detector"),
+        ("just text", "nothing for the detector"),
+        ("a: [1", "cannot be read"),
     ],
 )
-def test_mistakes_are_one_sentence(tmp_path, content, override, words):
+def test_mistakes_are_one_sentence(tmp_path, content, words):
     path = tmp_path / "parameters.yaml"
-    if content is not None:
-        path.write_text(content)
+    path.write_text(content)
     with pytest.raises(HandmeshError, match=words):
-        read_parameters(path if content is not None else None, [override] if override else [])
+        read_parameters(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("max_hands=3", "name:=value"),
+        ("max_hands:=[3", "quote it"),
+        ("maximum:=3", "no parameter 'maximum'"),
+        ("score_threshold:=1.5", "give 0 to 1"),
+    ],
+)
+def test_a_wrong_override_is_one_sentence(text, words):
+    with pytest.raises(HandmeshError, match=words):
+        parse_override(text)
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -189,7 +189,6 @@ def test_images_that_cannot_be_used_are_named_once_and_counted(
         (lambda moments: moments, ["--image", "/cam/camera_info"], "no images"),
         (lambda moments: moments, ["--camera-info", "/cam/image_raw"], "--camera-info needs"),
         (lambda moments: moments, ["--depth", "/cam/camera_info"], "--depth needs"),
-        (lambda moments: moments, ["-p", "use_depth:=true"], "with --depth"),
     ],
 )
 def test_what_cannot_be_replayed_is_one_sentence(
@@ -235,6 +234,13 @@ def test_a_bag_that_was_cut_off(tmp_path, tiny_model, record, moments, capsys, s
     assert not out.exists()
 
 
+def test_depth_without_its_topic_is_a_wrong_command_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["replay", str(BAG), "-p", "use_depth:=true"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith("name the depth topic of the bag with --depth\n")
+
+
 def test_bags_that_are_none(tmp_path, tiny_model, capsys):
     (tmp_path / "text.txt").write_text("no bag")
     (tmp_path / "empty").mkdir()
@@ -246,8 +252,6 @@ def test_bags_that_are_none(tmp_path, tiny_model, capsys):
     ):
         assert main(["replay", str(tmp_path / name), *model]) == 1
         assert words in capsys.readouterr().err
-    assert main(["replay", str(BAG), "--namespace", "bad name!", *model]) == 1
-    assert "no ROS name" in capsys.readouterr().err
     assert main(["replay", str(BAG), "--out", str(tmp_path / "empty"), "-p", model[1]]) == 1
     assert "is there already" in capsys.readouterr().err
 

@@ -1,0 +1,34 @@
+"""Command lines of `handmesh replay` that cannot work: they are refused with and without ROS."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("yaml", reason="needs PyYAML: run `make test`")
+
+from handmesh_ros.cli import main
+from handmesh_ros.commands.replay import parse_namespace
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-p", "bad"), "argument -p/--param: The parameter 'bad' is not written as name:=value."),
+        (("-p", "bad:=1"), "The detector has no parameter 'bad'"),
+        (("-p", "max_hands:=many"), "max_hands is 'many'"),
+        (("--namespace", "bad name!"), "argument --namespace: The namespace 'bad name!'"),
+        (("--fov", "200"), "argument --fov: '200' is not a number from 10 to 170"),
+    ],
+)
+def test_command_lines_that_cannot_work(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        main(["replay", "walk", *arguments])
+    assert stop.value.code == 2
+    *usage, error = capsys.readouterr().err.splitlines()
+    assert usage[0].startswith("usage: handmesh replay")
+    assert error.startswith("handmesh replay: error: ") and message in error
+
+
+@pytest.mark.parametrize("text", ["", "/", "robot", "/robot/left_1"])
+def test_namespaces(text):
+    assert parse_namespace(text) == text
