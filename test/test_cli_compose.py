@@ -41,6 +41,20 @@ def test_composites_become_shards(photographs, tmp_path):
     assert len(ShardDataset(output)) == 2
 
 
+def test_composites_that_are_there_are_kept_and_never_replaced(photographs, tmp_path, capsys):
+    output = tmp_path / "shards"
+    command = ["compose", str(output), "--sources", str(photographs), "--split", "all"]
+    command += ["--photographs", "0", "--size", "64"]
+    assert main([*command, "--count", "2"]) == 0
+    assert main([*command, "--count", "2"]) == 0
+    assert "Wrote 0 composites" in capsys.readouterr().out
+    assert main([*command, "--count", "1"]) == 1
+    assert main([*command, "--count", "2", "--size", "96"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("holds other or more samples") == error.count("\n") == 2
+    assert ShardDataset(output)[1].image.shape == (64, 64, 3)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("--hands", "3", "2"), ("--count", "0"), ("--photographs", "2")],

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         argparse.ArgumentError: the fewest hands are more than the most.
-        HandmeshError: a folder holds no labels, or the output cannot be written.
+        HandmeshError: a folder holds no labels, or the output cannot be written or holds others.
     """
     if args.hands[0] > args.hands[1]:
         raise argparse.ArgumentError(None, "--hands takes the fewest and then the most hands")
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
         count = store_photographs(args.output, args.sources, args.split)
         print(f"Wrote {count} photographs into {args.output}.")
         return
-    compose(
+    made = compose(
         args.output,
         args.count,
         seed=args.seed,
@@ -85,4 +85,5 @@ def run(args: argparse.Namespace) -> None:
         first=args.first,
         workers=args.workers,
     )
-    print(f"Wrote {args.count} composites into {args.output}.")
+    kept = f", where {args.count - made} were already" if made < args.count else ""
+    print(f"Wrote {made} composites into {args.output}{kept}.")

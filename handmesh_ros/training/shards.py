@@ -6,8 +6,9 @@ import functools
 import io
 import tarfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,8 +24,11 @@ ARRAYS = ("intrinsics", *LABEL_FIELDS, "source")
 
 JPEG_QUALITY = 93
 
+Members = list[tuple[str, bytes]]
+"""Names and contents of one sample's files."""
 
-def encode(sample: Sample) -> list[tuple[str, bytes]]:
+
+def encode(sample: Sample) -> Members:
     """Return the sample's members as names and contents, in the order they are stored."""
     image = cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR)
     parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
@@ -50,6 +54,8 @@ class ShardWriter:
 
     A shard appears under its name only when it is complete, so that readers may start while
     others are still being written. Members carry no time or owner: equal samples give equal files.
+    A shard that is there already is replaced only by one that starts with all of its samples, or
+    where it is damaged.
 
     Args:
         folder: made where it does not exist.
@@ -69,6 +75,7 @@ class ShardWriter:
         self.samples_per_shard = samples_per_shard
         self._number, self._count = first_shard, 0
         self._archive: tarfile.TarFile | None = None
+        self._earlier: Iterator[tuple[str, bytes]] = iter(())
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> ShardWriter:
@@ -80,29 +87,38 @@ class ShardWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.close()
-        elif self._archive is not None:
-            self._archive.close()
-            self._partial.unlink(missing_ok=True)
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            if self._archive is not None:
+                self._archive.close()
+                self._partial.unlink(missing_ok=True)
 
     @property
     def _path(self) -> Path:
-        return self.folder / f"{self.name}-{self._number:06d}.tar"
+        return _shard_path(self.folder, self.name, self._number)
 
     @property
     def _partial(self) -> Path:
         return self._path.with_suffix(".tar.partial")
 
     def write(self, sample: Sample) -> None:
-        """Append one sample under its key."""
+        """Append one sample under its key; see `write_members`."""
         self.write_members(encode(sample))
 
-    def write_members(self, members: Sequence[tuple[str, bytes]]) -> None:
-        """Append one sample that was encoded elsewhere."""
+    def write_members(self, members: Members) -> None:
+        """Append one sample that was encoded elsewhere.
+
+        Raises:
+            HandmeshError: the shard is there already, with another sample in this place.
+        """
         if self._archive is None:
+            self._earlier = chain.from_iterable(map(_read_members, _entries(self._path)))
             self._archive = tarfile.open(self._partial, "w", format=tarfile.USTAR_FORMAT)
         for name, data in members:
+            if next(self._earlier, (name, data)) != (name, data):
+                raise _holds_others(self._path)
             info = tarfile.TarInfo(name)
             info.size = len(data)
             self._archive.addfile(info, io.BytesIO(data))
@@ -111,13 +127,103 @@ class ShardWriter:
             self.close()
 
     def close(self) -> None:
-        """Complete the shard in progress, if there is one."""
+        """Complete the shard in progress, if there is one.
+
+        Raises:
+            HandmeshError: the shard is there already, with more samples.
+        """
         if self._archive is None:
             return
+        if next(self._earlier, None) is not None:
+            raise _holds_others(self._path)
         self._archive.close()
         self._archive = None
         self._partial.replace(self._path)
         self._number, self._count = self._number + 1, 0
+
+
+class NumberedShards:
+    """Shards of samples that follow from their numbers: those there already are not made again.
+
+    Of a shard that is there, one sample is made to see whether it belongs to the same run.
+
+    Args:
+        folder: made where it does not exist.
+        name: first part of the file names.
+        numbers: of the samples, in order.
+        make: returns the sample of a number, the same each time.
+        samples_per_shard: greatest number of samples in one file.
+
+    Attributes:
+        missing: numbers of the samples that are to be made, in order.
+
+    Raises:
+        HandmeshError: a shard of that name is there and holds other or more samples.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        numbers: range,
+        make: Callable[[int], Members],
+        samples_per_shard: int = 1000,
+    ) -> None:
+        self._folder, self._name = folder, name
+        self._count, self._samples_per_shard = len(numbers), samples_per_shard
+        parts = [
+            numbers[first : first + samples_per_shard]
+            for first in range(0, len(numbers), samples_per_shard)
+        ]
+        beyond = sorted(folder.glob(f"{name}-*.tar"))[-1:]
+        if beyond and beyond[0] > _shard_path(folder, name, len(parts) - 1):
+            raise _holds_others(beyond[0])
+        self._parts = [
+            (shard, part)
+            for shard, part in enumerate(parts)
+            if not _is_complete(_shard_path(folder, name, shard), part, make)
+        ]
+        self.missing = [number for _, part in self._parts for number in part]
+
+    def write(self, samples: Iterable[Members]) -> Iterator[int]:
+        """Write the missing samples.
+
+        Args:
+            samples: of `missing`.
+
+        Yields:
+            How many samples there are: first those there already, then after each one.
+
+        Raises:
+            HandmeshError: a shard is there already, with other samples.
+        """
+        done, stream = self._count - len(self.missing), iter(samples)
+        yield done
+        for shard, part in self._parts:
+            with ShardWriter(self._folder, self._name, self._samples_per_shard, shard) as writer:
+                for members in islice(stream, len(part)):
+                    writer.write_members(members)
+                    done += 1
+                    yield done
+
+
+def _is_complete(path: Path, numbers: range, make: Callable[[int], Members]) -> bool:
+    """Return whether a shard of these samples is there; fewer of them are not."""
+    entries = _entries(path)
+    if len(entries) > len(numbers) or (entries and _read_members(entries[0]) != make(numbers[0])):
+        raise _holds_others(path)
+    return len(entries) == len(numbers)
+
+
+def _shard_path(folder: Path, name: str, number: int) -> Path:
+    return folder / f"{name}-{number:06d}.tar"
+
+
+def _holds_others(path: Path) -> HandmeshError:
+    return HandmeshError(
+        f"{path} is there already and holds other or more samples than this run would write: give "
+        "another folder, or delete it."
+    )
 
 
 @dataclass(frozen=True)
@@ -224,6 +330,24 @@ def _scan(path: Path) -> list[_Entry]:
                 "shard again."
             )
     return [_Entry(path, key, members) for key, members in found.items()]
+
+
+def _entries(path: Path) -> list[_Entry]:
+    """Return the samples of a file; none where it is not there or damaged."""
+    try:
+        return _scan(path) if path.exists() else []
+    except HandmeshError:
+        return []
+
+
+def _read_members(entry: _Entry) -> Members:
+    """Return the members of a sample as they are stored."""
+    members = []
+    with open(entry.path, "rb") as file:
+        for suffix, (offset, size) in entry.members.items():
+            file.seek(offset)
+            members.append((f"{entry.key}.{suffix}", file.read(size)))
+    return members
 
 
 def _read_arrays(entry: _Entry, data: bytes) -> dict[str, Any]:

@@ -6,7 +6,13 @@ import pytest
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.sample import Sample
-from handmesh_ros.training.shards import ARRAYS, ShardDataset, ShardWriter, encode
+from handmesh_ros.training.shards import (
+    ARRAYS,
+    NumberedShards,
+    ShardDataset,
+    ShardWriter,
+    encode,
+)
 
 
 def make_sample(key="a", hands=2, with_mask=True):
@@ -76,6 +82,65 @@ def test_a_shard_in_progress_is_not_seen_and_a_failed_one_is_removed(tmp_path):
         assert not list(tmp_path.glob("*.tar"))
         raise RuntimeError
     assert not list(tmp_path.iterdir())
+
+
+def test_a_shard_grows_by_samples_that_follow_its_own(tmp_path):
+    samples = [make_sample(str(i)) for i in range(3)]
+    write(tmp_path / "grown", samples[:2])
+    (grown,) = write(tmp_path / "grown", samples)
+    (whole,) = write(tmp_path / "whole", samples)
+    assert grown.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("others", [["0"], ["0", "x"]], ids=["fewer", "other"])
+def test_a_shard_of_other_samples_is_not_replaced(tmp_path, others):
+    (path,) = write(tmp_path, [make_sample("0"), make_sample("1")])
+    before = path.read_bytes()
+    with pytest.raises(HandmeshError, match=r"shard-000000\.tar is there already"):
+        write(tmp_path, map(make_sample, others))
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == before
+
+
+def write_numbered(folder, numbers, hands=1):
+    """Write numbered samples, two in a shard; return the numbers that were made."""
+    made = []
+
+    def make(number):
+        made.append(number)
+        return encode(make_sample(str(number), hands))
+
+    shards = NumberedShards(folder, "n", numbers, make, samples_per_shard=2)
+    *_, last = shards.write(map(make, shards.missing))
+    assert last == len(numbers) == len(ShardDataset(folder))
+    return made
+
+
+def test_numbered_shards_that_are_there_are_kept(tmp_path):
+    write_numbered(tmp_path, range(3, 8))
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert write_numbered(tmp_path, range(3, 8)) == [3, 5, 7], "one of each to compare"
+    (tmp_path / "n-000000.tar").unlink()
+    damaged = tmp_path / "n-000001.tar"
+    damaged.write_bytes(damaged.read_bytes()[:700])
+    assert write_numbered(tmp_path, range(3, 8)) == [7, 3, 4, 5, 6]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_more_numbered_samples_are_added_to_those_there(tmp_path):
+    write_numbered(tmp_path / "grown", range(3))
+    assert write_numbered(tmp_path / "grown", range(5)) == [0, 2, 2, 3, 4]
+    write_numbered(tmp_path / "whole", range(5))
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "grown" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(("numbers", "hands"), [(range(3), 1), (range(2), 1), (range(4), 2)])
+def test_numbered_shards_of_another_run_are_not_replaced(tmp_path, numbers, hands):
+    write_numbered(tmp_path, range(4))
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(HandmeshError, match="is there already and holds other or more"):
+        write_numbered(tmp_path, numbers, hands)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_no_shards_is_one_sentence(tmp_path):

@@ -216,6 +216,19 @@ def test_shards_do_not_depend_on_the_number_of_workers(tmp_path, maker):
 
 
 @pytest.mark.egl
+def test_images_that_are_there_are_kept_and_never_replaced(tmp_path, maker):
+    def steps(count, side=96):
+        return list(generate.synthesize(tmp_path, count, 11, (side, side)))
+
+    assert steps(2) == [0, 1, 2]
+    assert steps(2) == [2]
+    for count, side in ((1, 96), (2, 64)):
+        with pytest.raises(HandmeshError, match="holds other or more samples"):
+            steps(count, side)
+    assert ShardDataset(tmp_path)[1].image.shape == (96, 96, 3)
+
+
+@pytest.mark.egl
 def test_the_command_draws_a_contact_sheet(tmp_path, capsys):
     import argparse
 

@@ -25,7 +25,7 @@ from handmesh_ros.training.datasets.photographs import (
 )
 from handmesh_ros.training.datasets.processes import in_processes
 from handmesh_ros.training.sample import Sample
-from handmesh_ros.training.shards import ShardWriter, encode
+from handmesh_ros.training.shards import Members, NumberedShards, ShardWriter, encode
 
 FITTED_TOGETHER = 256
 """Photographs whose hands the hand model is fitted to at a time."""
@@ -51,7 +51,7 @@ class CompositeMaker:
     options: CompositeOptions
     seed: int
 
-    def encoded(self, index: int) -> list[tuple[str, bytes]]:
+    def encoded(self, index: int) -> Members:
         """Return the members of this index in a shard."""
         rng = np.random.default_rng((self.seed, index))
         sample = compose_sample(self.cutouts, self.backgrounds, rng, self.options, self.whole)
@@ -70,10 +70,11 @@ def compose(
     cache: str | Path | None = None,
     first: int = 0,
     workers: int = 1,
-) -> None:
+) -> int:
     """Write composites of the labelled photographs as shards.
 
-    Sample i depends on (seed, i) and the sources only, so parts of a set can be made apart.
+    Sample i depends on (seed, i) and the sources only, so parts of a set can be made apart. Shards
+    of the same composites that are there already are kept.
 
     Args:
         output: folder for the shards.
@@ -87,8 +88,12 @@ def compose(
         first: number of the first composite.
         workers: processes.
 
+    Returns:
+        How many were made; the others were there already.
+
     Raises:
-        HandmeshError: a folder holds no labels, or no background.
+        HandmeshError: a folder holds no labels, or no background, or the output holds other
+            composites of this seed.
     """
     options = options or CompositeOptions()
     sets = {
@@ -101,12 +106,14 @@ def compose(
     together = [photograph for photographs in sets.values() for photograph in photographs]
     whole = list(read_samples(together)) if options.photograph > 0 else []
     maker = CompositeMaker(cutouts, Backgrounds(backgrounds), whole, options, seed)
-    with ShardWriter(Path(output), name=f"composite-{seed}-{first:06d}") as writer:
-        numbers = range(first, first + count)
-        made = in_processes(maker.encoded, numbers, workers)
-        for members in tqdm(made, "composites", count, disable=None):
-            writer.write_members(members)
-    _log.info("Wrote %d composites of %d cut-outs into %s.", count, len(cutouts), output)
+    name, numbers = f"composite-{seed}-{first:06d}", range(first, first + count)
+    shards = NumberedShards(Path(output), name, numbers, maker.encoded)
+    missing = shards.missing
+    made = in_processes(maker.encoded, missing, workers)
+    for _ in shards.write(tqdm(made, "composites", len(missing), disable=None)):
+        pass
+    _log.info("Wrote %d composites of %d cut-outs into %s.", len(missing), len(cutouts), output)
+    return len(missing)
 
 
 def store_photographs(
@@ -125,7 +132,7 @@ def store_photographs(
         How many were written.
 
     Raises:
-        HandmeshError: a folder holds no labels.
+        HandmeshError: a folder holds no labels, or the output holds other photographs.
     """
     photographs: list[Photograph] = []
     for source in sources:

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from handmesh_ros.arguments import count
 from handmesh_ros.commands.places import check_place
 from handmesh_ros.training.sample import Sample
-from handmesh_ros.training.shards import ShardWriter, encode
+from handmesh_ros.training.shards import Members, NumberedShards, encode
 
 SAMPLES_PER_SHARD = 1000
 BATCH = 20
@@ -67,6 +68,10 @@ class SampleMaker:
         )
         return describe(scene, frame, self.sampler).replace(key=f"{self.seed:06d}_{index:08d}")
 
+    def encoded(self, index: int) -> Members:
+        """Return the members of this index in a shard."""
+        return encode(self.make(index))
+
 
 _maker: SampleMaker | None = None
 
@@ -80,9 +85,9 @@ def _start_worker(*arguments: Any) -> None:
     _maker = SampleMaker(*arguments)
 
 
-def _make_batch(indices: range) -> list[list[tuple[str, bytes]]]:
+def _make_batch(indices: Sequence[int]) -> list[Members]:
     assert _maker is not None
-    return [encode(_maker.make(index)) for index in indices]
+    return [_maker.encoded(index) for index in indices]
 
 
 def synthesize(
@@ -97,6 +102,9 @@ def synthesize(
 ) -> Iterator[int]:
     """Write samples 0..count of a seed as shards, and say how far it is.
 
+    Shards of the same samples that are there already are kept, so that an interrupted run goes on
+    and a greater count adds to a smaller one.
+
     Args:
         output: folder of the shards, made where it does not exist.
         count: number of images.
@@ -108,32 +116,29 @@ def synthesize(
         without: of `OMITTABLE`, what to leave out of the scenes.
 
     Yields:
-        The number of samples written so far.
+        How many samples there are: first those there already, then after each one.
 
     Raises:
-        HandmeshError: EGL is missing or a folder is unusable.
+        HandmeshError: EGL is missing, a folder is unusable, or the output holds other samples of
+            this seed.
     """
     # Opened here even where workers do the drawing, so that a problem is one sentence and not a
     # pool of dying workers.
     arguments = (seed, size, skins, tuple(backgrounds), tuple(without))
     maker = SampleMaker(*arguments)
-    done = 0
+    shards = NumberedShards(
+        output, f"synthetic-{seed}", range(count), maker.encoded, SAMPLES_PER_SHARD
+    )
+    missing = shards.missing
     with contextlib.ExitStack() as stack:
-        batches: Iterable[list[list[tuple[str, bytes]]]]
-        if workers == 1:
-            batches = ([encode(maker.make(index))] for index in range(count))
-        else:
+        samples: Iterable[Members] = map(maker.encoded, missing)
+        if workers > 1 and missing:
             maker.renderer.close()
             environment = multiprocessing.get_context("spawn")
             pool = stack.enter_context(environment.Pool(workers, _start_worker, arguments))
-            ranges = [range(i, min(i + BATCH, count)) for i in range(0, count, BATCH)]
-            batches = pool.imap(_make_batch, ranges)
-        writer = stack.enter_context(ShardWriter(output, f"synthetic-{seed}", SAMPLES_PER_SHARD))
-        for batch in batches:
-            for members in batch:
-                writer.write_members(members)
-            done += len(batch)
-            yield done
+            batches = [missing[first : first + BATCH] for first in range(0, len(missing), BATCH)]
+            samples = chain.from_iterable(pool.imap(_make_batch, batches))
+        yield from shards.write(samples)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -180,8 +185,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     start = time.monotonic()
     options = (args.seed, size, args.skins, args.backgrounds, args.workers, args.without)
-    for done in synthesize(args.output, args.count, *options):
+    progress = synthesize(args.output, args.count, *options)
+    kept = next(progress)
+    if kept:
+        print(f"{kept} of {args.count} images are in {args.output} already", flush=True)
+    for done in progress:
         if done % SAMPLES_PER_SHARD == 0 or done == args.count:
-            rate = done / (time.monotonic() - start)
+            rate = (done - kept) / (time.monotonic() - start)
             print(f"{done} of {args.count} images, {rate:.1f}/s", flush=True)
     return 0
