@@ -16,7 +16,8 @@ try:
     from rclpy.signals import SignalHandlerOptions
 
     import handmesh_ros
-    from examples.demo.listener import Listener
+    from examples.demo.camera import PHOTO_FRAMES, RATE_HZ
+    from examples.demo.listener import MAX_RECORDED_IMAGES, Listener
     from examples.demo.report import write_bag, write_drawings
     from handmesh_ros.commands.frames import Source, find_sources, read_frames
     from handmesh_ros.errors import HandmeshError
@@ -49,6 +50,8 @@ def run(source: str, files: list[Source], seconds: float | None, model: str, fol
     parameters = ["-p", f"model:={model}"] if model else []
     if photos and len(files) > 1:
         parameters += ["-p", "track:=false"]  # A hand is not followed from photo to photo.
+    if len(files) > 1:
+        print(_describe(photos, len(files) - photos), flush=True)
     detector = _start("handmesh_ros.ros", parameters)
     camera = None
     listener = Listener()
@@ -65,6 +68,18 @@ def run(source: str, files: list[Source], seconds: float | None, model: str, fol
         for process in (camera, detector):
             _stop(process)
     return _report(listener, folder, as_video=not files or photos < len(files))
+
+
+def _describe(photos: int, videos: int) -> str:
+    """Return a line on what is played of a folder."""
+    parts = []
+    if photos:
+        s = "s" * (photos > 1)
+        parts.append(f"{photos} photo{s} for {PHOTO_FRAMES / RATE_HZ:g} s each")
+    if videos:
+        parts.append(f"{videos} video{'s' * (videos > 1)}")
+    note = "; hands are not followed from image to image" if photos else ""
+    return f"playing            {' and '.join(parts)}{note}"
 
 
 def _start(
@@ -136,6 +151,8 @@ def _report(listener: Listener, folder: Path, *, as_video: bool) -> int:
     bag = write_bag(recording, folder, NAMESPACE)
     more = f" and {len(drawings) - 1} more" if len(drawings) > 1 else ""
     print(f"drawn              {drawings[0]}{more}\nrecorded           {bag}")
+    if len(recording.images) >= MAX_RECORDED_IMAGES:
+        print(f"                   only the first {MAX_RECORDED_IMAGES} images are in these")
     return 0
 
 

@@ -14,6 +14,7 @@ from handmesh_ros.msg import HandTopology
 from handmesh_ros.ros.bags import message_types, type_name
 from handmesh_ros.ros.images import compressed_to_rgb
 from handmesh_ros.ros.messages import message_to_hands
+from handmesh_ros.runtime.preprocess import Letterbox
 from handmesh_ros.view.draw import draw_hands
 
 
@@ -42,7 +43,8 @@ def write_drawings(
         recording: of the run.
         topology: of the hands' meshes.
         folder: for the drawings.
-        as_video: make one video; else one picture of each different image.
+        as_video: make one video, in the size of its first image; else one picture of each
+            different image.
 
     Returns:
         The files.
@@ -63,8 +65,11 @@ def write_drawings(
         if video is None:
             size = (drawn.shape[1], drawn.shape[0])
             video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE_HZ, size)
-        if (drawn.shape[1], drawn.shape[0]) == size:
-            video.write(drawn)
+        if (drawn.shape[1], drawn.shape[0]) != size:
+            canvas: np.ndarray = np.zeros((size[1], size[0], 3), np.uint8)
+            Letterbox.fit(drawn.shape[:2], canvas.shape[:2]).render(drawn, canvas)
+            drawn = canvas
+        video.write(drawn)
     if video is not None:
         video.release()
     return [path]

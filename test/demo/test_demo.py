@@ -84,6 +84,23 @@ def test_a_folder_of_photos_of_several_sizes_gives_drawn_pictures(tiny_model, tm
     assert ended.stderr.count("WARN") <= 1
 
 
+def test_a_folder_of_photos_and_videos_is_played_and_drawn_whole(clip, tiny_model, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    clip.rename(folder / "a.mp4")
+    cv2.imwrite(str(folder / "b.png"), np.full((320, 240, 3), 230, np.uint8))
+    ended = run_demo(folder, tiny_model, tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    assert "1 photo for 1 s each and 1 video; hands are not followed" in ended.stdout
+    video = cv2.VideoCapture(str(tmp_path / "out" / "overlay.mp4"))
+    frames = []
+    while (read := video.read())[0]:
+        frames.append(read[1])
+    assert {frame.shape for frame in frames} == {(240, 320, 3)}
+    assert frames[0][:, -5].min() > 30, "the clip fills its frames"
+    assert frames[-1][:, -5].max() < 20 < 200 < frames[-1][5, 5].min(), "the photo has a bar"
+
+
 def test_no_hands_is_a_failure(tiny_model, tmp_path):
     photo = tmp_path / "black.png"
     cv2.imwrite(str(photo), np.zeros((240, 320, 3), np.uint8))
