@@ -1,5 +1,6 @@
 import sys
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from handmesh_ros.training.shards import ARRAYS, ShardDataset
 from handmesh_ros.training.synthesis import generate, scene
 from handmesh_ros.training.synthesis.meshes import Mesh, box, ellipsoid, tube
 from handmesh_ros.training.synthesis.renderer import Renderer, open_context
+from handmesh_ros.training.synthesis.skins import Skins
 from handmesh_ros.training.synthesis.surface import pose_hand
 from handmesh_ros.training.synthesis.truth import describe, project
 
@@ -251,6 +253,16 @@ def test_without_forearms_and_occluders_scenes_are_the_same_otherwise(samples):
     behind_all = generate.SampleMaker(11, SIZE, without=["forearms"]).make(index)
     assert 0 < (behind_all.mask % 255 > 0).sum() < (whole.mask % 255 > 0).sum()
     assert (behind_all.mask == 255).any()
+
+
+def test_skins_may_lie_in_a_folder_hand_beside_others(tmp_path):
+    template = HandTemplate.bundled_render()
+    for name, value in (("hand", 90), ("body", 200)):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "a.png"), np.full((8, 8, 3), value, np.uint8))
+    for folder in (tmp_path, tmp_path / "hand"):
+        textures = Skins(template, folder).textures
+        assert len(textures) == 1 and (textures == 90).all()
 
 
 @pytest.mark.egl

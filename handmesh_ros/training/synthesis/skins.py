@@ -58,7 +58,8 @@ class Skins:
 
     Args:
         template: render hand model with `uv` and `uv_faces`.
-        folder: of images that cover the hand's texture square, or None for painted skins.
+        folder: of images that cover the hand's texture square, in it or in its folder `hand`; None
+            for painted skins.
 
     Attributes:
         textures: (L, 512, 512, 3) uint8 sRGB.
@@ -121,9 +122,10 @@ def texture_coordinates(template: HandTemplate) -> tuple[np.ndarray, np.ndarray,
 
 
 def _read(folder: Path) -> np.ndarray:
-    """Read all images of a folder as layers."""
+    """Read all images of a folder as layers; those of its folder `hand` where it has one."""
     layers = []
-    for path in sorted(folder.glob("*")):
+    inner = folder / "hand"
+    for path in sorted((inner if inner.is_dir() else folder).glob("*")):
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is not None:
             image = cv2.resize(image, (TEXTURE_SIZE, TEXTURE_SIZE), interpolation=cv2.INTER_CUBIC)
