@@ -59,7 +59,8 @@ def test_a_shape_in_space_makes_complete_3d_labels(photo_set, tmp_path):
     }
     file.write_text(json.dumps(labels))
     store_photographs(tmp_path / "out", [photo_set], "all")
-    flat_label, full = ShardDataset(tmp_path / "out")
+    stored = ShardDataset(tmp_path / "out")
+    flat_label, full = stored[0], stored[1]
     assert flat_label.has_3d.tolist() == [0] and not flat_label.joints.any()
     assert full.has_3d.tolist() == [1] and not full.colors.any()
     assert np.linalg.norm(full.joints[0] - place, axis=1).max() < 0.01
