@@ -13,8 +13,17 @@ from handmesh_ros.hand.vectors import lengths
 STRAIGHT_DEG, CLOSED_DEG = 45.0, 105.0
 """A finger whose three joints bend by less in sum counts as stretched, by more as closed."""
 
-MEET_RATIO, APART_RATIO = 0.08, 0.16
-"""Thumb tip and index tip meet, or do not: their distance over the length of the hand."""
+PINCH_RATIO = 0.11
+"""A pinch begins below this distance of thumb tip and index tip over the length of the hand. Pads
+that touch leave 0.02 to 0.10 between the tips, for they are behind them."""
+
+MEET, APART = 0.45, 1.82
+"""Thumb and index finger clearly meet, or clearly do not, at these parts of that distance. A pinch
+then ends at 1.27 of it."""
+
+LOOSE_DEG, CURLED_DEG = 75.0, 115.0
+"""In a pinch another finger is bent by less in sum, as in a relaxed hand; with all of them bent by
+more it is a grasp."""
 
 ENTER, LEAVE, MARGIN = 0.6, 0.4, 0.2
 """A gesture begins when its clarity reaches `ENTER`, and ends below `LEAVE` or when another one is
@@ -51,16 +60,17 @@ def finger_bends(joints: np.ndarray) -> np.ndarray:
     return np.degrees(np.arccos(np.minimum(np.maximum(cosines, -1.0), 1.0))).sum(-1)
 
 
-def clarity(joints: np.ndarray) -> np.ndarray:
+def clarity(joints: np.ndarray, pinch_ratio: float = PINCH_RATIO) -> np.ndarray:
     """Return how clearly each hand shows each gesture, from its pose alone.
 
     Open: the least stretched of the four fingers decides. Grasp: the least closed of the four.
     Point: index finger stretched, the other three closed. Pinch: thumb tip and index tip meet
-    while another finger is not closed; with all closed it would be told from a fist by
-    millimetres. A clear pinch takes from the other gestures.
+    while another finger is not curled; with all curled it would be told from a thing in the hand
+    by millimetres. A clear pinch takes from the other gestures.
 
     Args:
         joints: (N, 21, 3) keypoints, metres.
+        pinch_ratio: distance of the tips over the hand's length below which a pinch begins.
 
     Returns:
         (N, 5) in [0, 1], columns in the order of `Gesture`; that of NONE is one minus the
@@ -70,7 +80,9 @@ def clarity(joints: np.ndarray) -> np.ndarray:
     closed = _ramp(bends, STRAIGHT_DEG, CLOSED_DEG)
     ratio = pinch_aperture(joints) / np.maximum(hand_length(joints), 1e-6)
     index, others = closed[:, 0], closed[:, 1:].min(-1)
-    pinch = 1.0 - np.maximum(_ramp(ratio, MEET_RATIO, APART_RATIO), others)
+    curled = _ramp(bends[:, 1:].min(-1), LOOSE_DEG, CURLED_DEG)
+    apart = _ramp(ratio, MEET * pinch_ratio, APART * pinch_ratio)
+    pinch = 1.0 - np.maximum(apart, curled)
     rest = 1.0 - _ramp(pinch, LEAVE, ENTER)
     result = np.empty((len(joints), len(Gesture)))
     result[:, Gesture.OPEN] = rest * (1.0 - closed.max(-1))
@@ -95,7 +107,12 @@ class GestureMemory:
         self._seen_s = np.zeros(0)
 
     def update(
-        self, joints: np.ndarray, track_id: np.ndarray, is_seen: np.ndarray, stamp_s: float
+        self,
+        joints: np.ndarray,
+        track_id: np.ndarray,
+        is_seen: np.ndarray,
+        stamp_s: float,
+        pinch_ratio: float = PINCH_RATIO,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Take in the hands at the time of one image.
 
@@ -104,6 +121,7 @@ class GestureMemory:
             track_id: (N,) their ids.
             is_seen: (N,) the image shows them; the others keep their gesture.
             stamp_s: capture time.
+            pinch_ratio: as of `clarity`.
 
         Returns:
             (N,) uint8 values of `Gesture` and (N,) their clarity in [0, 1].
@@ -111,7 +129,7 @@ class GestureMemory:
         ids, count = track_id.tolist(), len(track_id)
         rows = np.array([self._rows.get(identity, -1) for identity in ids], np.intp)
         known = np.flatnonzero(rows >= 0)
-        now, held = clarity(joints), np.zeros(count, np.uint8)
+        now, held = clarity(joints, pinch_ratio), np.zeros(count, np.uint8)
         seen_s = np.full(count, stamp_s)
         if len(known):
             before = self._clarity[rows[known]]

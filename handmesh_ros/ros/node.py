@@ -276,7 +276,7 @@ class DetectorNode(LifecycleNode):
         if self._hands_raw.get_subscription_count():
             raw = self._processing.raw_array(result, parameters)
             self._hands_raw.publish(raw.to_bytes(result.latency))
-        self._robot.publish(result.detection.header, result.tracked, parameters)
+        self._robot.publish(result.detection.header, result.taken, result.tracked, parameters)
         self._pictures.publish(result.detection, result.tracked, parameters)
         self._statistics.finish(FrameRecord.of(result, finished_s=time.monotonic()))
 

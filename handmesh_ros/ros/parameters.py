@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.grasp.gestures import PINCH_RATIO
 from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.temporal.tracks import Filters
 
@@ -175,6 +176,13 @@ class Parameters:
     fingers_beta: float = _beta("fingers", "Hz per rad/s")
     image_cutoff_hz: float = _cutoff("image", "2D keypoints and box")
     image_beta: float = _beta("image", "Hz per box diagonal/s")
+    pinch_ratio: float = _parameter(
+        PINCH_RATIO,
+        "a pinch begins when thumb tip and index tip are nearer than this, and ends at 1.27 times "
+        "it; larger where the model shows them too far apart",
+        unit="of the hand's length",
+        range=(0.01, 1.0),
+    )
     publish_mesh: bool = _parameter(True, "fill vertices and vertex_colors of the hands")
     publish_tf: bool = _parameter(
         False, "send the frames of wrists and fingertips to /tf (needs tf2_msgs)", read_only=True

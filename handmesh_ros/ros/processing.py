@@ -26,6 +26,7 @@ class Result:
 
     Attributes:
         detection: what the network found, and in what.
+        taken: frame and time of the image: its header, with a stamp put right that cannot be.
         hands: the same hands in the size that depth or a calibration gives them.
         tracked: these hands over time, smoothed.
         array: `tracked`, as it is published.
@@ -33,6 +34,7 @@ class Result:
     """
 
     detection: Detection
+    taken: Header
     hands: Hands
     tracked: TrackedHands
     array: HandArray
@@ -81,8 +83,8 @@ class HandProcessing:
         image_size = detection.rgb.shape[:2]
         now = now_s()
         stamp = self._capture_times.correct(detection.header.stamp, now)
-        header = Header(stamp=stamp, frame_id=detection.header.frame_id)
-        tracked = self._tracking(hands, header, image_size, parameters, now_s=now)
+        taken = Header(stamp=stamp, frame_id=detection.header.frame_id)
+        tracked = self._tracking(hands, taken, image_size, parameters, now_s=now)
         array = self._array(tracked, detection, parameters)
         latency = LatencyBreakdown(
             preprocess_ms=detection.preprocess_ms,
@@ -91,7 +93,7 @@ class HandProcessing:
             publish_ms=1e3 * (time.perf_counter() - start),
             age_ms=float("nan"),
         )
-        return Result(detection, hands, tracked, array, latency)
+        return Result(detection, taken, hands, tracked, array, latency)
 
     def raw_array(self, result: Result, parameters: Parameters) -> HandArray:
         """Return the hands as they were found, unsmoothed, with their ids."""

@@ -52,11 +52,15 @@ class RobotOutputs:
         self._points = create(PointCloud2, "points", POINTS_DEPTH)
         self.publishers.append(self._points)
 
-    def publish(self, header: Header, tracked: TrackedHands, parameters: Parameters) -> None:
+    def publish(
+        self, header: Header, taken: Header, tracked: TrackedHands, parameters: Parameters
+    ) -> None:
         """Publish to whoever subscribes.
 
         Args:
             header: of the image.
+            taken: the same with a stamp that can be believed, for the frames: after one from the
+                future tf2 takes no more, and it finds those without stamp at no time.
             tracked: the hands at its time.
             parameters: in force.
         """
@@ -66,7 +70,7 @@ class RobotOutputs:
             self._points.publish(points_message(hands, ids, header))
         if self._tf is None or not self._tf.get_subscription_count():
             return
-        if not header.frame_id:
+        if not taken.frame_id:
             self._say(
                 "The images name no frame, so hands have no place in /tf: give the camera's "
                 "driver a frame_id."
@@ -75,7 +79,7 @@ class RobotOutputs:
         hands = tracked.hands[shown]
         names = self._names.assign(tracked.track_id[shown], hands.handedness)
         names = [parameters.tf_prefix + name for name in names]
-        transforms = hand_transforms(hands, names, header)
+        transforms = hand_transforms(hands, names, taken)
         if transforms:
             self._tf.publish(self._tf_type(transforms=transforms))
 

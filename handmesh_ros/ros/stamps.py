@@ -24,12 +24,13 @@ class CaptureTimes:
 
         Args:
             stamp: of the image.
-            now_s: the node's time, seconds.
+            now_s: the node's time, seconds; images that never have a stamp take it.
         """
         stamp_s = stamp.sec + 1e-9 * stamp.nanosec
         if self._good is None:
-            if stamp_s > 0.0:
-                self._good = stamp_s, now_s
+            if stamp_s <= 0.0:
+                return _time(now_s)
+            self._good = stamp_s, now_s
             return stamp
         good_s, good_now_s = self._good
         elapsed_s = now_s - good_now_s
@@ -42,5 +43,9 @@ class CaptureTimes:
             self._good, self._suspect_s = (stamp_s, now_s), None
             return stamp
         self._suspect_s = stamp_s
-        expected_ns = round(1e9 * (good_s + max(elapsed_s, 0.0)))
-        return Time(sec=expected_ns // 10**9, nanosec=expected_ns % 10**9)
+        return _time(good_s + max(elapsed_s, 0.0))
+
+
+def _time(seconds: float) -> Time:
+    sec, nanosec = divmod(round(1e9 * seconds), 10**9)
+    return Time(sec=sec, nanosec=nanosec)

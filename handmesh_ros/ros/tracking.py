@@ -1,4 +1,4 @@
-"""The tracker behind the node's parameters; images without stamps and of other frames included."""
+"""The tracker behind the node's parameters; images of other frames included."""
 
 from __future__ import annotations
 
@@ -44,16 +44,17 @@ class HandTracking:
 
         Args:
             hands: as they were found.
-            header: of the image.
+            header: of the image, with a stamp that can be believed (`CaptureTimes`).
             image_size: (height, width) of the image, pixels.
             parameters: in force.
-            now_s: the node's time; that of images without stamps too.
+            now_s: the node's time.
         """
         if self._pause.is_set() or not parameters.track:
             self._pause.clear()
             self._tracker.reset()
         if not parameters.track:
-            return TrackedHands.untracked(hands[: parameters.max_hands or None])
+            shown = hands[: parameters.max_hands or None]
+            return TrackedHands.untracked(shown, pinch_ratio=parameters.pinch_ratio)
         source = header.frame_id, image_size
         if self._source not in (None, source):
             one, other = (
@@ -65,7 +66,7 @@ class HandTracking:
             )
             self._tracker.reset()
         self._source = source
-        stamp_s = header.stamp.sec + 1e-9 * header.stamp.nanosec or now_s
+        stamp_s = header.stamp.sec + 1e-9 * header.stamp.nanosec
         ahead_s = min(max(now_s - stamp_s, 0.0), 1e-3 * parameters.prediction_limit_ms)
         return self._tracker(
             hands,
@@ -74,6 +75,7 @@ class HandTracking:
             lost_after_s=parameters.lost_after_s,
             ahead_s=ahead_s,
             max_hands=parameters.max_hands,
+            pinch_ratio=parameters.pinch_ratio,
         )
 
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from handmesh_ros.grasp.gestures import GestureMemory
+from handmesh_ros.grasp.gestures import PINCH_RATIO, GestureMemory
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.temporal.assignment import assign
 from handmesh_ros.temporal.measurement import Measurement
@@ -58,11 +58,11 @@ class TrackedHands:
     gesture_score: np.ndarray
 
     @classmethod
-    def untracked(cls, hands: Hands) -> TrackedHands:
+    def untracked(cls, hands: Hands, *, pinch_ratio: float = PINCH_RATIO) -> TrackedHands:
         """Return hands as they were found, all with the id 0: not tracked."""
         count = len(hands)
         gesture, gesture_score = GestureMemory().update(
-            hands.joints, np.arange(count), np.ones(count, bool), 0.0
+            hands.joints, np.arange(count), np.ones(count, bool), 0.0, pinch_ratio
         )
         return cls(
             hands=hands,
@@ -118,6 +118,7 @@ class Tracker:
         lost_after_s: float = 0.7,
         ahead_s: float = 0.0,
         max_hands: int = 0,
+        pinch_ratio: float = PINCH_RATIO,
     ) -> TrackedHands:
         """Take in the hands of the next image.
 
@@ -131,6 +132,7 @@ class Tracker:
             max_hands: follow at most this many hands; the others are not reported, or lost at
                 once. Those that are followed already come first, the oldest before all, so that
                 two hands do not take turns; then the best. 0 follows all.
+            pinch_ratio: as of `grasp.gestures.clarity`.
         """
         tracks, layout = self._tracks, (hands.vertices.shape[1], hands.shape.shape[1])
         if tracks is None or tracks.layout != layout:
@@ -161,7 +163,7 @@ class Tracker:
             self._next_id += len(new)
         measurement = np.concatenate([measurement, new])
         lost = np.concatenate([lost, np.zeros(len(new), bool)])
-        result = self._report(tracks, measurement, lost, lost_after_s, ahead_s, stamp_s)
+        result = self._report(tracks, measurement, lost, lost_after_s, ahead_s, pinch_ratio)
         if lost.any():
             tracks.keep(~lost)
         return result
@@ -193,7 +195,7 @@ class Tracker:
         lost: np.ndarray,
         lost_after_s: float,
         ahead_s: float,
-        stamp_s: float,
+        pinch_ratio: float,
     ) -> TrackedHands:
         state = np.where(lost, State.LOST, np.where(measurement < 0, State.PREDICTED, 0))
         state = state.astype(np.uint8)
@@ -202,8 +204,9 @@ class Tracker:
         fading = np.where(lost, 0.0, fading)
         score = tracks.score * fading
         hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s), score)
+        assert self._stamp_s is not None
         gesture, clarity = self._gestures.update(
-            hands.joints, tracks.id, measurement >= 0, stamp_s
+            hands.joints, tracks.id, measurement >= 0, self._stamp_s, pinch_ratio
         )
         order = np.lexsort((-score, state))
         return TrackedHands(

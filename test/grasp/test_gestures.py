@@ -3,6 +3,12 @@ import pytest
 
 from handmesh_ros.grasp.gestures import Gesture, GestureMemory, clarity, finger_bends
 from handmesh_ros.hand.conventions import LEFT, RIGHT
+from handmesh_ros.hand.rotations import from_rotation_vectors, matrices
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.temporal.scenes import STILL_NOISE, pose
+from handmesh_ros.training.synthesis.poses import PROTOTYPES, rotations_from_angles
+
+TEMPLATE = HandTemplate.bundled()
 
 SHOWN = {
     "open": Gesture.OPEN,
@@ -45,6 +51,60 @@ def test_a_fist_whose_thumb_meets_the_index_tip_is_no_pinch(posed):
     fist = posed("fist")[0].copy()
     fist[4] = fist[8] + [0.0, 0.0, 0.01]
     assert watch(GestureMemory(), fist, [0.0])[0] == Gesture.GRASP
+
+
+def with_fingers_of(name, thumb_and_index):
+    """Return the (5, 5) angles of a named pose with thumb and index finger of another."""
+    return np.concatenate([PROTOTYPES[thumb_and_index][:2], PROTOTYPES[name][2:]])
+
+
+def joints_of(angles, random=None, noise_rad=0.0):
+    """Return the (21, 3) keypoints of a table of angles, every joint turned by some noise."""
+    rotations = rotations_from_angles(angles, TEMPLATE.joint_template)
+    if random is not None:
+        noise = from_rotation_vectors(random.normal(0.0, noise_rad, (16, 3)))
+        rotations = rotations @ matrices(noise)
+    return pose(TEMPLATE, rotations, is_right=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("others", "gesture"),
+    [
+        ("open", Gesture.PINCH),
+        ("relaxed", Gesture.PINCH),
+        ("soft", Gesture.PINCH),
+        ("grasp_power", Gesture.GRASP),
+        ("fist", Gesture.GRASP),
+    ],
+)
+@pytest.mark.parametrize("tips", ["pinch", "ok", "sign_f"])
+def test_a_pinch_is_one_until_all_other_fingers_are_closed(tips, others, gesture):
+    joints = joints_of(with_fingers_of(others, tips))
+    assert watch(GestureMemory(), joints, [0.0])[0] == gesture
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("others", ["pinch", "soft"])
+@pytest.mark.parametrize("apart", ["open", "relaxed", "cup"])
+def test_closing_and_opening_is_one_pinch(apart, others, seed):
+    """With the network's noise and without any smoothing."""
+    random, memory = np.random.default_rng(seed), GestureMemory()
+    start, end = PROTOTYPES[apart], with_fingers_of(others, "pinch")
+    times = np.arange(0.0, 2.4, 1 / 30)
+    share = np.interp(times, [0.5, 0.8, 1.6, 1.9], [0.0, 1.0, 1.0, 0.0])
+    pinched = []
+    for stamp_s, closed in zip(times, share, strict=True):
+        joints = joints_of(start + closed * (end - start), random, STILL_NOISE.rotation_rad)
+        pinched.append(watch(memory, joints, [stamp_s])[0] == Gesture.PINCH)
+    changes = times[1:][np.diff(pinched) != 0]
+    assert len(changes) == 2, "it flickers, or there is none"
+    assert 0.6 < changes[0] < 0.95 and 1.6 < changes[1] < 1.95
+
+
+def test_how_near_the_tips_must_be_can_be_set(posed):
+    wide = posed("relaxed")[0][None]
+    assert clarity(wide)[0, Gesture.PINCH] < 0.1
+    assert clarity(wide, pinch_ratio=0.4)[0, Gesture.PINCH] > 0.6
 
 
 def test_size_place_and_orientation_do_not_matter(posed):

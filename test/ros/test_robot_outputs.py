@@ -1,4 +1,7 @@
-"""Point cloud and frames; tf2_msgs, which is not on the package index, is stood in for."""
+"""Point cloud and frames; tf2_msgs, which is not on the package index, is stood in for.
+
+Where tf2 is (on a ROS 2 machine), it reads the frames, and the detector's go over real DDS.
+"""
 
 import sys
 from dataclasses import replace
@@ -18,6 +21,7 @@ from std_msgs.msg import Header
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import FINGERTIP_KEYPOINTS, LEFT, RIGHT, operator_frame
 from handmesh_ros.hand.rotations import matrices
+from handmesh_ros.msg import HandMeshArray
 from handmesh_ros.ros.frames import FrameNames, hand_transforms
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.ros.points import points_message
@@ -129,6 +133,12 @@ def tf2_msgs(monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2_msgs.msg", module)
 
 
+def publish(outputs, tracked, parameters, frame_id="camera"):
+    header, taken = camera_header(frame_id), camera_header(frame_id)
+    header.stamp.sec = 0
+    outputs.publish(header, taken, tracked, parameters)
+
+
 def outputs_of(parameters, said=None):
     said = [] if said is None else said
     outputs = RobotOutputs(lambda kind, topic, depth: Publisher(topic), parameters, said.append)
@@ -140,11 +150,19 @@ def test_lost_hands_are_neither_points_nor_frames(two_hands, tf2_msgs):
     outputs, by_topic = outputs_of(parameters)
     tracked = TrackedHands.untracked(two_hands)
     tracked = replace(tracked, state=np.array([State.PREDICTED, State.LOST], np.uint8))
-    outputs.publish(camera_header(), tracked, parameters)
+    publish(outputs, tracked, parameters)
     assert by_topic["points"].messages[0].width == 778
     children = [stamped.child_frame_id for stamped in by_topic["/tf"].messages[0].transforms]
     assert children[:2] == ["cam1_right_hand", "cam1_right_hand_thumb_tip"]
     assert len(children) == 6
+
+
+def test_points_have_the_stamp_of_the_image_and_frames_one_that_can_be(two_hands, tf2_msgs):
+    parameters = Parameters(publish_tf=True)
+    outputs, by_topic = outputs_of(parameters)
+    publish(outputs, TrackedHands.untracked(two_hands), parameters)
+    assert by_topic["points"].messages[0].header.stamp.sec == 0
+    assert {t.header.stamp.sec for t in by_topic["/tf"].messages[0].transforms} == {12}
 
 
 def test_without_subscribers_nothing_is_made(two_hands, tf2_msgs):
@@ -152,14 +170,14 @@ def test_without_subscribers_nothing_is_made(two_hands, tf2_msgs):
     outputs, by_topic = outputs_of(parameters)
     for publisher in by_topic.values():
         publisher.subscribers = 0
-    outputs.publish(camera_header(), TrackedHands.untracked(two_hands), parameters)
+    publish(outputs, TrackedHands.untracked(two_hands), parameters)
     assert all(not publisher.messages for publisher in by_topic.values())
 
 
 def test_images_without_a_frame_are_said(two_hands, tf2_msgs):
     said, parameters = [], Parameters(publish_tf=True)
     outputs, by_topic = outputs_of(parameters, said)
-    outputs.publish(camera_header(""), TrackedHands.untracked(two_hands), parameters)
+    publish(outputs, TrackedHands.untracked(two_hands), parameters, frame_id="")
     assert len(said) == 1 and "frame_id" in said[0]
     assert by_topic["points"].messages and not by_topic["/tf"].messages
 
@@ -180,3 +198,23 @@ def test_tf2_leads_from_the_camera_to_the_fingertips(two_hands):
     for index, name in enumerate("ab"):
         found = buffer.lookup_transform_core("camera", f"{name}_index_tip", Time(seconds=12))
         np.testing.assert_allclose(pose_of(found)[0], two_hands.joints[index, 8], atol=1e-5)
+
+
+def test_the_frames_of_the_detector_are_its_hands(make_rig, image):
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="needs tf2_msgs, of a ROS 2 machine")
+    rig = make_rig(publish_tf=True, lost_after_s=0.2)
+    hands = rig.listen("hands", HandMeshArray)
+    frames = rig.listen("/tf", tf2_msgs.TFMessage)
+    rig.send_until(lambda: hands and len(frames) >= 3, "image", image)
+    for message in frames:
+        names = [stamped.child_frame_id for stamped in message.transforms]
+        assert len(names) == 12 and {"left_hand", "right_hand"} < set(names)
+        assert message.transforms[0].header.stamp.sec > 0, "the image has none: the node's time"
+    by_child = {stamped.child_frame_id: stamped for stamped in frames[-1].transforms}
+    for hand in hands[-1].hands:
+        name = "right_hand" if hand.handedness == RIGHT else "left_hand"
+        place, turn = pose_of(by_child[name])
+        joints = np.reshape(hand.joints, (21, 3))
+        np.testing.assert_allclose(place, joints[0], atol=1e-3)
+        tip = turn @ pose_of(by_child[f"{name}_index_tip"])[0] + place
+        np.testing.assert_allclose(tip, joints[8], atol=1e-3)

@@ -39,8 +39,9 @@ def test_wrong_stamps_between_good_ones_are_no_jump(wrong_s):
     assert corrected == pytest.approx(GOOD_S) and not said
 
 
-def test_images_without_stamps_keep_none():
-    assert play([0.0, 0.0]) == ([0.0, 0.0], [])
+def test_images_without_stamps_take_the_node_s_time():
+    corrected, said = play([0.0, -1.0, 0.0])
+    assert corrected == pytest.approx([5000.0, 5000.04, 5000.08]) and not said
 
 
 def test_a_bag_that_begins_again_is_a_jump_at_once():

@@ -62,13 +62,6 @@ def test_two_cameras_that_take_turns_on_one_topic_are_one_sentence(follow, other
     assert len(said) == 1 and words in said[0]
 
 
-def test_images_without_stamps_take_the_node_s_time(two_hands):
-    tracking = HandTracking(pytest.fail)
-    for number in range(3):
-        tracked = tracking(two_hands, header(0.0), SIZE, Parameters(), now_s=50 + 0.1 * number)
-        assert sorted(tracked.track_id.tolist()) == [1, 2]
-
-
 @pytest.mark.parametrize(("track", "ids"), [(True, [1]), (False, [0])])
 def test_at_most_so_many_hands_come_out(follow, track, ids):
     for number in range(3):
