@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -23,8 +25,8 @@ from handmesh_ros.srv import CalibrateHand
 class CalibrationService:
     """Offers calibrate_hand on a node, and puts the lengths stored earlier in force.
 
-    Lengths are the node's parameters left_hand_length_m and right_hand_length_m; those given at
-    start come before the stored ones.
+    Lengths are the node's parameters left_hand_length_m and right_hand_length_m; the stored ones
+    take the place of zeros, given at start or later.
 
     Args:
         node: with the parameters declared.
@@ -35,11 +37,16 @@ class CalibrationService:
         self._node, self._meter = node, meter
         given = node.get_parameter("calibration_file").value
         self._path = Path(given).expanduser() if given else default_path()
+        # A parameter cannot be set while another is, and Humble does not say when that is over.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._soon = node.create_timer(0.0, self._recall, clock=steady)
         self._recall()
+        node.add_on_set_parameters_callback(self._follow)
         node.create_service(CalibrateHand, "calibrate_hand", self._calibrate)
 
     def _recall(self) -> None:
         """Put the stored lengths in force where no other was given."""
+        self._soon.cancel()
         try:
             stored = read_lengths(self._path)
         except HandmeshError as problem:
@@ -51,6 +58,11 @@ class CalibrationService:
                 self._node.get_logger().info(
                     f"The {side} hand is {length_m:g} m long, as stored in {self._path}"
                 )
+
+    def _follow(self, changes: list[Parameter]) -> SetParametersResult:
+        if any(change.name in _NAMES and change.value == 0.0 for change in changes):
+            self._soon.reset()
+        return SetParametersResult(successful=True)
 
     def _calibrate(
         self, request: CalibrateHand.Request, response: CalibrateHand.Response
@@ -95,3 +107,6 @@ class CalibrationService:
 
 def _name(side: str) -> str:
     return f"{side}_hand_length_m"
+
+
+_NAMES = [_name(side) for side in SIDES]

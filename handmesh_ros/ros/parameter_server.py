@@ -75,7 +75,8 @@ def descriptor(default: object, setting: Setting) -> ParameterDescriptor:
         read_only=setting.read_only,
     )
     if setting.range is not None:
-        low, high = setting.range
+        # ROS knows no gaps in a range; `Parameters` does.
+        low, high = (0.0 if setting.or_zero else setting.range[0]), setting.range[1]
         if isinstance(default, int):
             described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
         else:

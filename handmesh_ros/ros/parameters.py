@@ -14,6 +14,7 @@ from typing import Any
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.grasp.gestures import PINCH_RATIO
+from handmesh_ros.ros.lengths_file import LONGEST_M, SHORTEST_M
 from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.temporal.tracks import Filters
 
@@ -29,6 +30,7 @@ class Setting:
         description: one line for people.
         unit: of the value; empty where it has none.
         range: inclusive limits of a number; None where every value is possible.
+        or_zero: 0 is possible, too, and means that it is not set.
         choices: allowed values of a text; empty where every text is possible.
         read_only: it cannot be changed while the node runs.
     """
@@ -36,6 +38,7 @@ class Setting:
     description: str
     unit: str = ""
     range: tuple[float, float] | None = None
+    or_zero: bool = False
     choices: tuple[str, ...] = ()
     read_only: bool = False
 
@@ -44,7 +47,7 @@ class Setting:
         if self.choices:
             return " | ".join(self.choices)
         if self.range is not None:
-            return f"{self.range[0]:g} to {self.range[1]:g}"
+            return f"{self.range[0]:g} to {self.range[1]:g}{' or 0' if self.or_zero else ''}"
         return ""
 
 
@@ -125,10 +128,15 @@ class Parameters:
         "length of the left hand along its bones, wrist to middle fingertip; 0 takes the "
         "stored one, else assumes one",
         unit="m",
-        range=(0.0, 0.4),
+        range=(SHORTEST_M, LONGEST_M),
+        or_zero=True,
     )
     right_hand_length_m: float = _parameter(
-        0.0, "the same of the right hand", unit="m", range=(0.0, 0.4)
+        0.0,
+        "the same of the right hand",
+        unit="m",
+        range=(SHORTEST_M, LONGEST_M),
+        or_zero=True,
     )
     calibration_file: str = _parameter(
         "",
@@ -248,11 +256,11 @@ def find_problem(name: str, value: Any) -> str | None:
         )
     if setting.choices and value not in setting.choices:
         return f"The parameter {name} is {value!r}: choose {' or '.join(setting.choices)}."
-    if setting.range is not None:
+    if setting.range is not None and not (setting.or_zero and value == 0):
         low, high = setting.range
         if not math.isfinite(value) or not low <= value <= high:
             unit = f" {setting.unit}" if setting.unit else ""
-            return f"The parameter {name} is {value:g}: give {low:g} to {high:g}{unit}."
+            return f"The parameter {name} is {value:g}: give {setting.constraint()}{unit}."
     return None
 
 

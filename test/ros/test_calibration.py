@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 
 from handmesh_ros.hand.conventions import LEFT, RIGHT
@@ -46,6 +47,26 @@ def test_a_ruler_s_length_is_in_force_at_once_and_after_a_new_start(make_rig, im
     assert again.node.parameters.right_hand_length_m == 0.172
     given = make_rig(calibration_file=str(path), right_hand_length_m=0.2)
     assert given.node.parameters.right_hand_length_m == 0.2
+
+
+def test_a_length_set_to_zero_is_the_stored_one(make_rig, tmp_path):
+    path = tmp_path / "lengths.yaml"
+    path.write_text("right: 0.172\n")
+    rig = make_rig(calibration_file=str(path), right_hand_length_m=0.2)
+
+    def set_lengths(left_m, right_m):
+        lengths = {"left_hand_length_m": left_m, "right_hand_length_m": right_m}
+        changes = [Parameter(name, value=value) for name, value in lengths.items()]
+        results = rig.run(lambda: rig.node.set_parameters(changes))
+        assert all(result.successful for result in results)
+
+    set_lengths(0.19, 0.0)
+    rig.wait_for(lambda: rig.node.parameters.right_hand_length_m == 0.172)
+    assert rig.node.get_parameter("right_hand_length_m").value == 0.172
+    set_lengths(0.0, 0.18)
+    time.sleep(0.2)
+    assert rig.node.parameters.left_hand_length_m == 0.0, "none is stored"
+    assert rig.node.parameters.right_hand_length_m == 0.18
 
 
 def test_depth_s_length_needs_depth(make_rig, two_hands, tmp_path):

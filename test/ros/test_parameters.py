@@ -20,6 +20,9 @@ def test_defaults_are_valid():
         ({"score_threshold": 1}, "number with a point"),
         ({"marker_rate_hz": 0.0}, "0.1 to 120 Hz"),
         ({"max_hands": -1}, "0 to 100"),
+        ({"left_hand_length_m": 0.02}, "0.02: give 0.08 to 0.3 or 0 m"),
+        ({"right_hand_length_m": 0.35}, "0.35: give 0.08 to 0.3 or 0 m"),
+        ({"right_hand_length_m": -0.1}, "0.08 to 0.3 or 0 m"),
         ({"max_hands": True}, "whole number"),
         ({"backend": "abacus"}, "choose auto or tensorrt"),
         ({"publish_mesh": "yes"}, "boolean"),
@@ -28,6 +31,11 @@ def test_defaults_are_valid():
 def test_impossible_values_are_refused_with_the_reason(changes, words):
     with pytest.raises(HandmeshError, match=words):
         Parameters().replaced(changes)
+
+
+@pytest.mark.parametrize("length_m", [0.0, 0.08, 0.19, 0.3])
+def test_a_hand_may_be_as_long_as_the_service_takes_it_or_not_set(length_m):
+    assert Parameters(left_hand_length_m=length_m).left_hand_length_m == length_m
 
 
 def test_a_snapshot_does_not_change():
