@@ -49,12 +49,15 @@ class HandTracking:
             parameters: in force.
             now_s: the node's time.
         """
+        stamp_s = header.stamp.sec + 1e-9 * header.stamp.nanosec
         if self._pause.is_set() or not parameters.track:
             self._pause.clear()
             self._tracker.reset()
         if not parameters.track:
             shown = hands[: parameters.max_hands or None]
-            return TrackedHands.untracked(shown, pinch_ratio=parameters.pinch_ratio)
+            untracked = TrackedHands.untracked(shown, pinch_ratio=parameters.pinch_ratio)
+            lost = self._tracker(hands[:0], stamp_s)
+            return untracked.joined(lost) if len(lost) else untracked
         source = header.frame_id, image_size
         if self._source not in (None, source):
             one, other = (
@@ -66,7 +69,6 @@ class HandTracking:
             )
             self._tracker.reset()
         self._source = source
-        stamp_s = header.stamp.sec + 1e-9 * header.stamp.nanosec
         ahead_s = min(max(now_s - stamp_s, 0.0), 1e-3 * parameters.prediction_limit_ms)
         return self._tracker(
             hands,

@@ -74,6 +74,11 @@ class TrackedHands:
             gesture_score=gesture_score.astype(np.float32),
         )
 
+    def joined(self, others: TrackedHands) -> TrackedHands:
+        """Return these hands and after them the others."""
+        hands = Hands(**_concatenated(self.hands, others.hands))
+        return TrackedHands(hands=hands, **_concatenated(self, others))
+
     def measured(self, hands: Hands) -> TrackedHands:
         """Return the hands as they were found, unsmoothed, with their ids.
 
@@ -108,6 +113,7 @@ class Tracker:
         self._gestures = GestureMemory()
         self._next_id = 1
         self._stamp_s: float | None = None
+        self._is_ended = False
 
     def __call__(
         self,
@@ -169,17 +175,19 @@ class Tracker:
         return result
 
     def reset(self) -> None:
-        """Forget all hands; their ids are not given again."""
-        self._tracks = self._stamp_s = None
-        self._gestures.clear()
+        """End all tracks: the next image is no continuation, with it they are lost."""
+        self._is_ended = True
 
     def _advance(self, stamp_s: float) -> tuple[float, bool]:
-        """Return the time since the previous image and whether the clock has jumped."""
+        """Return the time since the previous image and whether this one is no continuation."""
         previous_s, self._stamp_s = self._stamp_s, stamp_s
+        is_ended, self._is_ended = self._is_ended, False
         if previous_s is None:
             return 0.0, False
         step_s = stamp_s - previous_s
         jumped = not -BACKWARD_SLACK_S <= step_s <= FORWARD_JUMP_S
+        if is_ended:
+            return max(step_s, 0.0), True
         if jumped:
             direction = "forward" if step_s > 0 else "back"
             self._say(
@@ -218,6 +226,15 @@ class Tracker:
             gesture=gesture[order],
             gesture_score=(clarity * fading)[order].astype(np.float32),
         )
+
+
+def _concatenated(first: object, second: object) -> dict[str, np.ndarray]:
+    """Return the arrays of two objects of one type, one after the other."""
+    return {
+        name: np.concatenate([values, getattr(second, name)])
+        for name, values in vars(first).items()
+        if isinstance(values, np.ndarray)
+    }
 
 
 def _patience_s(tracks: Tracks, lost_after_s: float) -> np.ndarray:

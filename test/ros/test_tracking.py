@@ -9,6 +9,7 @@ from std_msgs.msg import Header
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.ros.tracking import HandTracking
+from handmesh_ros.temporal.tracker import State
 
 SIZE = (48, 64)
 
@@ -29,6 +30,7 @@ class Follower:
     def __call__(self, at: Header, size=SIZE, **parameters) -> list[int]:
         now_s = at.stamp.sec + 1e-9 * at.stamp.nanosec
         tracked = self.tracking(self.hands, at, size, Parameters(**parameters), now_s=now_s)
+        self.lost = sorted(tracked.track_id[tracked.state == State.LOST].tolist())
         seen = tracked.measurement >= 0
         return sorted(tracked.track_id[seen].tolist())
 
@@ -60,6 +62,24 @@ def test_two_cameras_that_take_turns_on_one_topic_are_one_sentence(follow, other
     throttle = Throttle(period_s=5.0)
     said = [text for text in follow.said if throttle.allows(text, 0.0)]
     assert len(said) == 1 and words in said[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"frame_id": "left"}, {"size": (96, 128)}, {"track": False}, {"pause": True}],
+)
+def test_hands_that_end_with_their_images_are_lost_once(follow, changes):
+    for number in range(5):
+        follow(header(100 + 0.1 * number))
+    if changes.pop("pause", False):
+        follow.tracking.pause()
+    frame_id = changes.pop("frame_id", "camera")
+    ids, lost = [], []
+    for number in range(5, 8):
+        ids.append(follow(header(100 + 0.1 * number, frame_id), **changes))
+        lost.append(follow.lost)
+    assert ids == [[0, 0] if changes.get("track") is False else [3, 4]] * 3
+    assert lost == [[1, 2], [], []]
 
 
 @pytest.mark.parametrize(("track", "ids"), [(True, [1]), (False, [0])])

@@ -153,6 +153,17 @@ def test_a_clock_that_jumps_resets_with_one_sentence(pair, jump_s, word):
     assert sorted(after.track_id.tolist()) == [3, 4] and len(said) == 1
 
 
+def test_after_a_reset_hands_are_lost_once_and_others_begin(pair):
+    tracker = Tracker(pytest.fail)
+    for number in range(5):
+        tracker(pair, number * STEP_S)
+    tracker.reset()
+    report = tracker(pair[:1], 5 * STEP_S)
+    assert report.track_id.tolist()[0] == 3 and report.state[0] == State.TRACKED
+    assert sorted(report.track_id[report.state == State.LOST].tolist()) == [1, 2]
+    assert tracker(pair[:1], 6 * STEP_S).track_id.tolist() == [3]
+
+
 def test_equal_and_overtaken_stamps_change_nothing(pair):
     said: list[str] = []
     tracker = Tracker(said.append)
