@@ -31,19 +31,20 @@ def is_inside(keypoints_2d: np.ndarray, image_size: tuple[int, int]) -> np.ndarr
     return (x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5)
 
 
-def is_unobstructed(joints: np.ndarray) -> np.ndarray:
-    """Return (N, 21) whether no part of any of these hands is before a joint.
+def is_unobstructed(joints: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
+    """Return (N, 21) whether no part of a hand that is seen is before a joint.
 
     Hands are spheres along their bones; those of the joint's own bones lie too near to hide it.
     Other things in the scene are not known here.
 
     Args:
         joints: (N, 21, 3) metres, camera frame, all hands of one image.
+        is_seen: (N,) the image shows them: where the others are, nobody knows.
     """
     count = len(joints)
-    if not count:
-        return np.ones((0, 21), bool)
-    spheres = (_SPHERES @ joints).reshape(-1, 3)
+    if not is_seen.any():
+        return np.ones((count, 21), bool)
+    spheres = (_SPHERES @ joints[is_seen]).reshape(-1, 3)
     points = joints.reshape(-1, 3)
     distance = np.maximum(np.sqrt(np.einsum("pd,pd->p", points, points)), _NEAREST_M)
     rays = points / distance[:, None]

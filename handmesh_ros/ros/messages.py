@@ -61,7 +61,7 @@ def hand_array(
     handedness, box, shape = hands.handedness, hands.box, hands.shape[:, :SHAPE_COUNT]
     wrist = operator_frame(joints, handedness == RIGHT)
     turns = quaternions(np.concatenate([wrist[:, None], hands.rotations], axis=1))
-    weights = joint_weights(hands, image_size)
+    weights = joint_weights(hands, tracked.state == State.TRACKED, image_size)
 
     rows = np.zeros(len(hands), hand_layout(hands.vertices.shape[1] if publish_mesh else 0))
     rows["track_id"] = tracked.track_id
@@ -92,15 +92,17 @@ def hand_array(
     return HandArray(header, rows, np.asarray(intrinsics, np.float64), calibrated, model_id)
 
 
-def joint_weights(hands: Hands, image_size: tuple[int, int]) -> np.ndarray:
+def joint_weights(hands: Hands, is_seen: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     """Return (N, 21) float32 trust in each joint: 0 outside the image, half behind a hand.
 
     Args:
         hands: of one image.
+        is_seen: (N,) the image shows them; only these hide joints.
         image_size: (height, width), pixels.
     """
-    seen = np.where(is_unobstructed(hands.joints), np.float32(1.0), HIDDEN_JOINT_WEIGHT)
-    return seen * is_inside(hands.keypoints_2d, image_size)
+    is_free = is_unobstructed(hands.joints, is_seen)
+    weights = np.where(is_free, np.float32(1.0), HIDDEN_JOINT_WEIGHT)
+    return weights * is_inside(hands.keypoints_2d, image_size)
 
 
 def wrists_message(array: HandArray) -> PoseArray:

@@ -117,6 +117,17 @@ def test_joints_outside_the_image_are_not_trusted(two_hands):
     assert set(np.round(trusted, 4)) <= {np.float32(0.9), np.float32(0.45)}
 
 
+def test_hands_that_the_image_does_not_show_hide_no_joints(two_hands):
+    joints = np.stack([two_hands.joints[0], 1.5 * two_hands.joints[0]])
+    both = two_hands.replace(joints=joints, keypoints_2d=np.full((2, 21, 2), 20.0, np.float32))
+    tracked = TrackedHands.untracked(both)
+    behind = received(tracked).hands[1]
+    np.testing.assert_allclose(behind.joint_scores, 0.35, rtol=1e-6)
+    for state in (State.PREDICTED, State.LOST):
+        tracked = replace(tracked, state=np.array([state, State.TRACKED], np.uint8))
+        assert np.isclose(received(tracked).hands[1].joint_scores, 0.7).sum() > 10
+
+
 def test_wrists_are_those_of_the_hands_that_are_not_lost(two_hands):
     tracked = replace(
         TrackedHands.untracked(two_hands), state=np.array([State.LOST, State.TRACKED], np.uint8)
