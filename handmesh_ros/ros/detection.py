@@ -63,7 +63,8 @@ class HandDetector:
         estimator: of which the detector becomes the owner.
         template: whose mesh the estimator's hands must have.
         camera_infos: kept up to date by somebody else.
-        say: is told, once per reason, that a field of view is assumed.
+        say: is told, once per reason, that a field of view is assumed; and with every image that
+            its lens distortion cannot be undone.
 
     Raises:
         HandmeshError: estimator and template do not belong together.
@@ -108,13 +109,12 @@ class HandDetector:
         else:
             info, intrinsics = found
             if parameters.undistort and not parameters.image_is_rectified:
-                rgb = self._undistort(rgb, intrinsics, info)
-                align = partial(
-                    self._undistort,
-                    intrinsics=intrinsics,
-                    info=info,
-                    interpolation=cv2.INTER_NEAREST,
-                )
+                undo = partial(self._undistort, intrinsics=intrinsics, info=info)
+                try:
+                    rgb = undo(rgb)
+                    align = partial(undo, interpolation=cv2.INTER_NEAREST)
+                except HandmeshError as problem:
+                    self._say(f"{problem} Until then the distortion stays in the images.")
         own_threshold = self.estimator.backend.sidecar.score_threshold
         self.estimator.score_threshold = parameters.score_threshold or own_threshold
         unpacked_ms = 1e3 * (time.perf_counter() - start)

@@ -54,6 +54,24 @@ def test_the_lens_is_undone_on_request(settings, moved, focal):
     assert detection.rgb is estimator.image and detection.calibrated and not said
 
 
+@pytest.mark.parametrize(("model", "d"), [("kannala", [0.1] * 4), ("plumb_bob", [0.1] * 3)])
+def test_a_distortion_that_cannot_be_undone_stays_in_the_images_and_is_said(model, d):
+    info = CameraInfo(width=320, height=240, distortion_model=model, d=d)
+    info.k = [300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0]
+    camera_infos, said = CameraInfos(), []
+    camera_infos.update(info)
+    template = SimpleNamespace(vertex_count=778, name="hand")
+    detect = HandDetector(SeeingEstimator(), template, camera_infos, said.append)
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    for _ in range(2):
+        detection = detect(image_message(picture, Header()), Parameters(undistort=True))
+        np.testing.assert_array_equal(detection.rgb, picture)
+        assert detection.calibrated
+    depth = picture[..., 0].astype(np.float32)
+    np.testing.assert_array_equal(detection.align(depth), depth)
+    assert len(set(said)) == 1 and said[0].endswith("the distortion stays in the images.")
+
+
 def test_depth_is_undistorted_with_the_colours_and_not_mixed():
     info = CameraInfo(width=320, height=240, distortion_model="plumb_bob")
     info.k = [300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0]
