@@ -61,6 +61,9 @@ DEMAND_PERIOD_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
 COMPLAINT_PERIOD_S = 5.0
 
+STOP_PATIENCE_S = 10.0
+"""How long an image in work is waited for when the node is deactivated."""
+
 
 def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Estimator:
     """Load the model that the parameters name.
@@ -101,6 +104,8 @@ class DetectorNode(LifecycleNode):
         self._calibration = CalibrationService(self, self._depth.meter)
         self._processing: HandProcessing | None = None
         self._worker: NewestItemWorker[ImageMessage] | None = None
+        self._late_worker: NewestItemWorker[ImageMessage] | None = None
+        self._publishers_made: list[Any] = []
         self._subscriptions_made: dict[str, Subscription] = {}
         self._timers_made: list[Timer] = []
 
@@ -123,12 +128,17 @@ class DetectorNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and create the publishers."""
-        return self._transition("configure", state, self._open_model, self._create_publishers)
+        undo = (self._deactivate, self._destroy_publishers)
+        steps = (self._open_model, self._create_publishers)
+        return self._transition("configure", state, *steps, undo=undo)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Publish the topology and look out for subscribers."""
-        enable = super().on_activate
-        return self._transition("activate", state, lambda: enable(state), self._activate)
+        enable, disable = super().on_activate, super().on_deactivate
+        undo = (self._deactivate, lambda: disable(state))
+        return self._transition(
+            "activate", state, lambda: enable(state), self._activate, undo=undo
+        )
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, take the markers off the screen and free the model."""
@@ -148,14 +158,20 @@ class DetectorNode(LifecycleNode):
         return self._transition("recover", state, self._deactivate, self._destroy_publishers)
 
     def _transition(
-        self, name: str, state: LifecycleState, *steps: Callable[[], object]
+        self,
+        name: str,
+        state: LifecycleState,
+        *steps: Callable[[], object],
+        undo: tuple[Callable[[], object], ...] = (),
     ) -> TransitionCallbackReturn:
-        """Take the steps; rclpy would swallow what they raise."""
+        """Take the steps, or undo them where one fails; rclpy would swallow what they raise."""
         try:
             for step in steps:
                 step()
         except HandmeshError as problem:
             self.get_logger().error(f"Cannot {name}: {problem}")
+            for step in undo:
+                step()
             return TransitionCallbackReturn.FAILURE
         except Exception:
             self.get_logger().error(f"Cannot {name} from {state.label}:\n{traceback.format_exc()}")
@@ -179,7 +195,10 @@ class DetectorNode(LifecycleNode):
         self.get_logger().info(f"{estimator.model_id} runs on {estimator.backend.name}")
 
     def _create_publishers(self) -> None:
-        create = self.create_lifecycle_publisher
+        def create(kind: type, topic: str, qos: QoSProfile | int) -> Any:
+            self._publishers_made.append(self.create_lifecycle_publisher(kind, topic, qos))
+            return self._publishers_made[-1]
+
         self._robot = RobotOutputs(create, self.parameters, self._warn)
         self._hands = create(HandMeshArray, "hands", RESULT_QOS)
         self._hands_raw = create(HandMeshArray, "hands_raw", RESULT_QOS)
@@ -188,17 +207,19 @@ class DetectorNode(LifecycleNode):
         self._markers = create(MarkerArray, "markers", RESULT_QOS)
         self._overlay = create(Image, "overlay", RESULT_QOS)
         self._diagnostics = create(DiagnosticArray, "/diagnostics", RESULT_QOS)
-        self._publishers_made = [
-            *(self._hands, self._hands_raw, self._wrists, self._topology),
-            *(self._markers, self._overlay, self._diagnostics),
-            *self._robot.publishers,
-        ]
 
     def _destroy_publishers(self) -> None:
-        for publisher in self.__dict__.pop("_publishers_made", []):
+        for publisher in self._publishers_made:
             self.destroy_lifecycle_publisher(publisher)
+        self._publishers_made = []
 
     def _activate(self) -> None:
+        if self._late_worker is not None and self._late_worker.is_alive:
+            raise HandmeshError(
+                "The network still works on an image from before the node was deactivated: "
+                "activate it later, or start its process again."
+            )
+        self._late_worker = None
         self._open_model()
         assert self._processing is not None
         template = self._processing.detector.template
@@ -221,8 +242,14 @@ class DetectorNode(LifecycleNode):
         for topic in list(self._subscriptions_made):
             self._unsubscribe(topic)
         if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+            worker, self._worker = self._worker, None
+            if not worker.stop(STOP_PATIENCE_S):
+                # Closed under a running call, a model would free memory that is in use.
+                self._late_worker, self._processing = worker, None
+                self.get_logger().warning(
+                    f"The network has worked on one image for {STOP_PATIENCE_S:g} s and does not "
+                    "end, so its model stays loaded until this process ends."
+                )
             self._tracking.pause()
             self._pictures.clear()
         if self._processing is not None:
@@ -266,15 +293,17 @@ class DetectorNode(LifecycleNode):
 
     def _process(self, message: ImageMessage) -> None:
         """Find and publish the hands in one image; runs on the worker's thread."""
-        assert self._processing is not None
-        parameters = self.parameters
-        result = self._processing(message, parameters, now_s=self._now_s)
+        processing, parameters = self._processing, self.parameters
+        assert processing is not None
+        result = processing(message, parameters, now_s=self._now_s)
+        if processing is not self._processing:
+            return  # Nobody waited for this any more.
         result.latency.age_ms = self._age_ms(message.header)
         self._hands.publish(result.array.to_bytes(result.latency))
         if self._wrists.get_subscription_count():
             self._wrists.publish(wrists_message(result.array))
         if self._hands_raw.get_subscription_count():
-            raw = self._processing.raw_array(result, parameters)
+            raw = processing.raw_array(result, parameters)
             self._hands_raw.publish(raw.to_bytes(result.latency))
         self._robot.publish(result.detection.header, result.taken, result.tracked, parameters)
         self._pictures.publish(result.detection, result.tracked, parameters)

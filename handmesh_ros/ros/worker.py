@@ -28,6 +28,11 @@ class NewestItemWorker(Generic[Item]):
         self._thread = threading.Thread(target=self._run, name="handmesh-worker", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread has not ended."""
+        return self._thread.is_alive()
+
     def put(self, item: Item) -> bool:
         """Hand over an item; return whether an older one was dropped for it."""
         with self._condition:
@@ -36,13 +41,13 @@ class NewestItemWorker(Generic[Item]):
             self._condition.notify()
         return dropped
 
-    def stop(self, timeout_s: float = 10.0) -> bool:
+    def stop(self, timeout_s: float) -> bool:
         """Let the item in work finish, forget the waiting one; return whether the thread ended."""
         with self._condition:
             self._stopping, self._pending = True, None
             self._condition.notify()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return not self.is_alive
 
     def _run(self) -> None:
         while True:

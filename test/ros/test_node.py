@@ -3,6 +3,7 @@
 import array
 import copy
 import shutil
+import threading
 import time
 from dataclasses import replace
 
@@ -30,6 +31,9 @@ from handmesh_ros.ros.node import DetectorNode, load_estimator
 pytestmark = pytest.mark.ros
 
 FAILURE, SUCCESS = TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.SUCCESS
+
+
+WAIT_S = 30.0
 
 
 def state_of(rig) -> int:
@@ -294,6 +298,39 @@ class SlowEstimator:
         return self._estimator(rgb, intrinsics)
 
 
+def test_a_model_is_not_closed_under_a_running_call(make_rig, image, monkeypatch):
+    monkeypatch.setattr("handmesh_ros.ros.node.STOP_PATIENCE_S", 0.2)
+    started, may_end, closed, loaded = threading.Event(), threading.Event(), [], []
+
+    class Stuck(SlowEstimator):
+        def __call__(self, rgb, intrinsics):
+            started.set()
+            assert may_end.wait(WAIT_S)
+            return super().__call__(rgb, intrinsics)
+
+        def close(self):
+            closed.append(self)
+            self._estimator.close()
+
+    def load(parameters):
+        loaded.append(Stuck(parameters, 0.0))
+        return loaded[-1]
+
+    rig = make_rig(load=load)
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send_until(started.is_set, "image", image)
+    assert rig.run(rig.node.trigger_deactivate) == SUCCESS
+    rig.wait_for(lambda: any("does not end" in log for log in rig.logs))
+    assert rig.run(rig.node.trigger_activate) == FAILURE, "two calls would share the tracks"
+    assert closed == loaded[1:], "only a model that never ran may be closed"
+    may_end.set()
+    rig.wait_for(lambda: not rig.node._late_worker.is_alive)
+    assert not hands, "nobody waits for a late result"
+    assert rig.run(rig.node.trigger_activate) == SUCCESS
+    rig.send_until(lambda: hands, "image", image)
+    assert loaded[0] not in closed
+
+
 def test_a_slow_network_works_on_the_newest_image_and_never_queues(make_rig, image):
     rig = make_rig(load=lambda parameters: SlowEstimator(parameters, 0.15))
     hands = rig.listen("hands", HandMeshArray)
@@ -403,6 +440,25 @@ def test_a_missing_model_keeps_the_node_unconfigured_and_says_so(make_rig):
     assert state_of(rig) == State.PRIMARY_STATE_UNCONFIGURED
     rig.wait_for(lambda: rig.logs)
     assert rig.logs[-1].startswith("Cannot configure: There is no model at /nowhere/model.onnx")
+
+
+def test_a_failed_activation_leaves_an_inactive_node(make_rig, image):
+    problems = []
+
+    def load(parameters):
+        if problems:
+            raise HandmeshError(problems.pop())
+        return load_estimator(parameters)
+
+    rig = make_rig(load=load)
+    hands = rig.listen("hands", HandMeshArray)
+    assert rig.run(rig.node.trigger_deactivate) == SUCCESS
+    problems.append("The model is gone.")
+    assert rig.run(rig.node.trigger_activate) == FAILURE
+    assert state_of(rig) == State.PRIMARY_STATE_INACTIVE
+    assert not any(publisher.is_activated for publisher in rig.node._publishers_made)
+    assert rig.run(rig.node.trigger_activate) == SUCCESS
+    rig.send_until(lambda: hands, "image", image)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "not a graph", "other mesh"])

@@ -18,7 +18,7 @@ def test_a_slow_worker_takes_the_newest_item_and_drops_the_others():
     started.clear()
     may_go_on.set()
     assert started.wait(5.0)
-    assert worker.stop()
+    assert worker.stop(5.0)
     assert dropped == [False, True, True]
     assert seen == [0, 3]
 
@@ -38,7 +38,7 @@ def test_the_worker_outlives_errors():
     worker = NewestItemWorker(work, on_error)
     worker.put(0)
     assert done.wait(5.0)
-    assert worker.stop()
+    assert worker.stop(5.0)
     assert errors == ["zero"]
 
 
@@ -56,6 +56,6 @@ def test_stopping_forgets_what_waits_and_what_comes_later():
     worker.put(0)
     assert started.wait(5.0)
     worker.put(1)
-    assert worker.stop()
+    assert worker.stop(5.0)
     worker.put(2)
     assert seen == [0]
