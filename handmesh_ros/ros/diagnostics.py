@@ -18,6 +18,9 @@ WINDOW_S = 5.0
 OTHER_CLOCK_MS = 60_000.0
 """Images this old are stamped by another clock."""
 
+GRACE_S = 2.0
+"""After images are first wanted, how long neither they nor camera_info are missed."""
+
 MAX_RECORDS = 2000
 OK, WARN = bytes([0]), bytes([1])
 
@@ -126,7 +129,7 @@ def status_message(
     now_s: float,
     node_name: str,
     details: dict[str, str],
-    receiving: bool,
+    wanted_s: float | None,
     latency_budget_ms: float,
 ) -> DiagnosticArray:
     """Return the message.
@@ -137,29 +140,44 @@ def status_message(
         now_s: monotonic time of the records.
         node_name: fully qualified.
         details: more pairs, such as model and backend.
-        receiving: whether somebody subscribes to a result, so that images are wanted.
+        wanted_s: for how long images have been wanted, because somebody subscribes to a result;
+            None while nobody does.
         latency_budget_ms: a median age above it is a warning, as are stamps so far ahead.
     """
     numbers = statistics.summary(now_s)
     level, text = OK, "finding hands"
-    age_ms = float(numbers["age p50 [ms]"])
     if numbers["problem"]:
         level, text = WARN, str(numbers["problem"])
-    elif not receiving:
+    elif wanted_s is None:
         text = "idle: nobody subscribes to a result"
     elif not numbers["rate [Hz]"]:
         level, text = WARN, "no images come in"
-    elif age_ms > OTHER_CLOCK_MS or age_ms < -latency_budget_ms:
-        level, side = WARN, "behind" if age_ms > 0 else "ahead of"
-        text = (
+        if wanted_s < GRACE_S:
+            level, text = OK, "waiting for the first image"
+    else:
+        doubts = _doubts(numbers, latency_budget_ms, is_new=wanted_s < GRACE_S)
+        if doubts:
+            level, text = WARN, "; ".join(doubts)
+    values = {**details, **{key: _text(value) for key, value in numbers.items()}}
+    return _array(level, text, now, node_name, values)
+
+
+def _doubts(
+    numbers: dict[str, float | int | str], latency_budget_ms: float, *, is_new: bool
+) -> list[str]:
+    """Return what speaks against the results of the last images."""
+    doubts, age_ms = [], float(numbers["age p50 [ms]"])
+    if numbers["calibrated"] == "false" and not is_new:
+        doubts.append("no usable camera_info: positions rest on an assumed field of view")
+    if age_ms > OTHER_CLOCK_MS or age_ms < -latency_budget_ms:
+        side = "behind" if age_ms > 0 else "ahead of"
+        doubts.append(
             f"image stamps are {1e-3 * abs(age_ms):.3g} s {side} the node's clock: set "
             "use_sim_time when a bag plays with --clock, else synchronise the clocks"
         )
     elif age_ms > latency_budget_ms:
-        level = WARN
-        text = f"results are {age_ms:.0f} ms old, the budget is {latency_budget_ms:.0f} ms"
-    values = {**details, **{key: _text(value) for key, value in numbers.items()}}
-    return _array(level, text, now, node_name, values)
+        doubts.append(f"results are {age_ms:.0f} ms old, the budget is {latency_budget_ms:.0f} ms")
+    return doubts
 
 
 def _array(

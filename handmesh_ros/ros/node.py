@@ -108,6 +108,7 @@ class DetectorNode(LifecycleNode):
         self._publishers_made: list[Any] = []
         self._subscriptions_made: dict[str, Subscription] = {}
         self._timers_made: list[Timer] = []
+        self._wanted_since_s = 0.0
 
     @property
     def parameters(self) -> Parameters:
@@ -276,6 +277,7 @@ class DetectorNode(LifecycleNode):
         topic = "image/compressed" if is_compressed else "image"
         wanted, subscribed = not self.parameters.lazy or self._is_wanted(), topic in self._inputs()
         if wanted and not subscribed:
+            self._wanted_since_s = time.monotonic()
             self._subscribe(topic, CompressedImage if is_compressed else Image, self._receive)
             if self.parameters.use_depth:
                 self._subscribe("depth", Image, self._depth.receive)
@@ -337,14 +339,15 @@ class DetectorNode(LifecycleNode):
             self.get_logger().error(text + trace)
 
     def _publish_diagnostics(self) -> None:
+        now_s = time.monotonic()
         self._diagnostics.publish(
             status_message(
                 self._statistics,
                 now=self.get_clock().now(),
-                now_s=time.monotonic(),
+                now_s=now_s,
                 node_name=self.get_fully_qualified_name(),
                 details=self._details,
-                receiving=bool(self._inputs()),
+                wanted_s=now_s - self._wanted_since_s if self._inputs() else None,
                 latency_budget_ms=self.parameters.latency_budget_ms,
             )
         )

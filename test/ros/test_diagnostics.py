@@ -32,7 +32,7 @@ def report(statistics: Statistics, **changes):
         "now_s": NOW_S,
         "node_name": "/left/detector",
         "details": {"model": "tiny", "backend": "ONNX Runtime"},
-        "receiving": True,
+        "wanted_s": 60.0,
         "latency_budget_ms": 100.0,
     }
     (status,) = status_message(statistics, **{**arguments, **changes}).status
@@ -101,8 +101,24 @@ def test_clocks_that_differ_by_less_than_the_budget_are_well():
 
 def test_no_images_is_a_warning_but_idling_is_not():
     assert report(Statistics())[0].message == "no images come in"
-    status, _ = report(Statistics(), receiving=False)
+    status, _ = report(Statistics(), wanted_s=None)
     assert status.level == OK and "idle" in status.message
+
+
+def test_the_first_image_is_waited_for():
+    status, _ = report(Statistics(), wanted_s=0.5)
+    assert (status.level, status.message) == (OK, "waiting for the first image")
+
+
+def test_an_assumed_field_of_view_is_a_lasting_warning(statistics):
+    statistics.finish(frame(calibrated=False))
+    status, _ = report(statistics)
+    assert status.level == WARN and "assumed field of view" in status.message
+    both, _ = report(statistics, latency_budget_ms=10.0)
+    assert "assumed field of view" in both.message and "the budget is 10 ms" in both.message
+    assert report(statistics, wanted_s=0.5)[0].level == OK, "camera_info may come a little later"
+    statistics.finish(frame())
+    assert report(statistics)[0].level == OK
 
 
 def test_problems_are_said_for_a_while_and_only_lost_images_are_counted(statistics):
