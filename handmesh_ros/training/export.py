@@ -31,6 +31,7 @@ from handmesh_ros.runtime.parity import (
 )
 from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
 from handmesh_ros.training.checkpoint import load_network, save_weights
+from handmesh_ros.training.compact import compact
 from handmesh_ros.training.opset import OPSETS, to_opset_17
 from handmesh_ros.training.precision import PRECISIONS, with_float16
 
@@ -124,6 +125,7 @@ def export(
     model = program.model_proto
     if opset == 17:
         model = to_opset_17(model)
+    model = compact(model)
     onnx.checker.check_model(model)
     content = model.SerializeToString()
     output.write_bytes(content)
