@@ -133,6 +133,22 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
+class _LastStep(lightning.Callback):
+    """Saves the last step, which need not be one of those that checkpoints are written at.
+
+    Args:
+        path: of the checkpoint.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *arguments: Any) -> None:
+        """Save when training is complete."""
+        if trainer.global_step == trainer.max_steps:
+            trainer.save_checkpoint(self.path)
+
+
 def make_trainer_module(config: TrainingConfig, pretrained: bool) -> HandTrainer:
     """Return the network with its losses and its optimiser's settings.
 
@@ -223,6 +239,7 @@ def train(
     ]
     if opt.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=opt.ema_decay, use_buffers=True))
+    callbacks.append(_LastStep(last))
     several = devices not in ("auto", "1") or nodes > 1
     trainer = lightning.Trainer(
         default_root_dir=output,

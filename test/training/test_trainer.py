@@ -45,6 +45,16 @@ def test_a_killed_run_ends_with_the_same_weights(data, checkpoint, tmp_path, ste
         torch.testing.assert_close(second["state_dict"][name], values, rtol=0, atol=0)
 
 
+def test_the_last_step_is_saved_though_no_checkpoint_is_due(data, checkpoint, tmp_path):
+    """Otherwise such a run could never be completed; the averaged weights are the same."""
+    config = dataclasses.replace(tiny_config(tmp_path / "tiny.yaml"), checkpoint_steps=4)
+    last = train(config, data, tmp_path / "run")
+    first, second = (torch.load(path, weights_only=True) for path in (checkpoint, last))
+    assert second["global_step"] == 6
+    for name, values in first["state_dict"].items():
+        torch.testing.assert_close(second["state_dict"][name], values, rtol=0, atol=0)
+
+
 def test_training_starts_from_another_run(data, checkpoint, tmp_path):
     config = tiny_config(tmp_path / "tiny.yaml", start_from=str(checkpoint))
     config = dataclasses.replace(
