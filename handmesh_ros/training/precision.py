@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from handmesh_ros.network.heads import WindowReader
+
 PRECISIONS = ("float32", "float16")
 
 
@@ -43,8 +45,9 @@ def with_float16(network: nn.Module) -> nn.Module:
 def _convert_children(module: nn.Module) -> None:
     for name, child in module.named_children():
         convolves = any(isinstance(part, nn.Conv2d) for part in child.modules())
-        is_list = isinstance(child, nn.ModuleList)  # has no forward of its own to wrap
-        if not is_list and (convolves or isinstance(child, nn.Sequential)):
+        # A list has no forward to wrap; the reader has convolutions, but reads maps, too.
+        in_parts = isinstance(child, (nn.ModuleList, WindowReader))
+        if not in_parts and (convolves or isinstance(child, nn.Sequential)):
             setattr(module, name, Float16(child))
         else:
             _convert_children(child)
