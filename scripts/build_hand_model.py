@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anny
 import cv2
@@ -394,8 +395,8 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     for arrays in build(arguments.samples):
         path = arguments.output / f"{arrays['name']}.npz"
-        members = {name: stored(name, values) for name, values in arrays.items()}
-        np.savez_compressed(path, allow_pickle=False, **members)
+        members: dict[str, Any] = {name: stored(name, values) for name, values in arrays.items()}
+        np.savez_compressed(path, **members)
         print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
 
 

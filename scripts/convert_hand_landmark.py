@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tflite
@@ -58,11 +59,11 @@ def main() -> None:
     parser.add_argument("tflite", type=Path)
     parser.add_argument("output", type=Path)
     args = parser.parse_args()
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for index, (weight, bias) in enumerate(convolutions(args.tflite)[:TRUNK_CONVOLUTIONS]):
         arrays[f"weight{index}"] = weight.astype(np.float16)
         arrays[f"bias{index}"] = bias.astype(np.float16)
-    np.savez_compressed(args.output, allow_pickle=False, **arrays)
+    np.savez_compressed(args.output, **arrays)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ from handmesh_ros.network.placement import ray_rotation
 NUMBERS = 16 * 6 + 10 + 1 + 2
 """What describes a hand here: rotations, shape, log of its size over the spread, the wrist."""
 
+ROTATIONS, SHAPE, SIZE, WRIST = slice(0, 96), slice(96, 106), slice(106, 107), slice(107, 109)
+"""Where they stand."""
+
 
 class PoseLifter(nn.Module):
     """Corrects guesses of N hands until their joints are seen at the keypoints.
@@ -71,11 +74,11 @@ class PoseLifter(nn.Module):
         wrist = (guess.wrist - keypoints[:, 0]) / (focal * spread) * mirror
         numbers = torch.cat([sixes(guess.rotations), guess.shape, size, wrist], dim=1)
         found = self.correct(seen, spread, numbers, guess.features)[-1]
-        size, wrist = found[:, 106:107], found[:, 107:]
+        size, wrist = found[:, SIZE], found[:, WRIST]
         scale = torch.exp(size) * spread * away * focal / HAND_LENGTH
         return guess._replace(
             rotations=rotations_of(found),
-            shape=found[:, 96:106],
+            shape=found[:, SHAPE],
             scale=scale[:, 0],
             wrist=keypoints[:, 0] + wrist * mirror * (focal * spread),
         )
@@ -105,10 +108,10 @@ class PoseLifter(nn.Module):
 
     def seen_at(self, numbers: Tensor, spread: Tensor) -> Tensor:
         """Return where the hands' keypoints are seen, (N, 21, 2), over the spread."""
-        joints = self.hand_model.right_keypoints(rotations_of(numbers), numbers[:, 96:106])
-        distance = HAND_LENGTH * torch.exp(-numbers[:, 106:107]) / spread  # (N, 1)
+        joints = self.hand_model.right_keypoints(rotations_of(numbers), numbers[:, SHAPE])
+        distance = HAND_LENGTH * torch.exp(-numbers[:, SIZE]) / spread  # (N, 1)
         depth = (distance + joints[..., 2]).clamp(min=0.02)
-        return joints[..., :2] / (depth * spread)[..., None] + numbers[:, None, 107:]
+        return joints[..., :2] / (depth * spread)[..., None] + numbers[:, None, WRIST]
 
 
 def look_at_wrist(rays: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,4 +143,4 @@ def sixes(rotations: Tensor) -> Tensor:
 
 def rotations_of(numbers: Tensor) -> Tensor:
     """Return the (N, 16, 3, 3) rotations in (N, NUMBERS)."""
-    return rotation_from_6d(numbers[:, :96].reshape(-1, 16, 6))
+    return rotation_from_6d(numbers[:, ROTATIONS].reshape(-1, 16, 6))

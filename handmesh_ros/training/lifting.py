@@ -17,7 +17,14 @@ from torch import Tensor
 
 from handmesh_ros.hand.model import axis_angle_to_matrix, rotation_from_6d
 from handmesh_ros.network.heads import HAND_LENGTH
-from handmesh_ros.network.lifting import PoseLifter, rotations_of, sixes, spread_of
+from handmesh_ros.network.lifting import (
+    SHAPE,
+    SIZE,
+    PoseLifter,
+    rotations_of,
+    sixes,
+    spread_of,
+)
 from handmesh_ros.training.losses import LossWeights
 
 _PARTS = torch.tensor([0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5])
@@ -128,18 +135,18 @@ def lifting_loss(lifter: PoseLifter, hands: SeenHands, weights: LossWeights) -> 
         weights: those of rotations, shape, joints, depth and reprojection count.
     """
     posed = rotations_of(hands.truth)
-    joints = lifter.hand_model.right_keypoints(posed, hands.truth[:, 96:106])
+    joints = lifter.hand_model.right_keypoints(posed, hands.truth[:, SHAPE])
     total = hands.seen.new_zeros(())
     rounds = lifter.correct(hands.seen, hands.spread, hands.guess, None)
     for found, share in zip(rounds[-2:], (0.5, 1.0), strict=True):
         turned = rotations_of(found)
-        got = lifter.hand_model.right_keypoints(turned, found[:, 96:106])
+        got = lifter.hand_model.right_keypoints(turned, found[:, SHAPE])
         off = (lifter.seen_at(found, hands.spread) - hands.true_seen).abs().clamp(max=2)
         total = total + share * (
             weights.rotations * (turned - posed).abs().mean()
-            + weights.shape * (found[:, 96:106] - hands.truth[:, 96:106]).abs().mean()
+            + weights.shape * (found[:, SHAPE] - hands.truth[:, SHAPE]).abs().mean()
             + weights.joints * 10 * (got - joints).abs().mean()
-            + weights.depth * (found[:, 106] - hands.truth[:, 106]).abs().mean()
+            + weights.depth * (found[:, SIZE] - hands.truth[:, SIZE]).abs().mean()
             + weights.reprojection * off.mean()
         )
     return total

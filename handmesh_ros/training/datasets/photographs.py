@@ -25,9 +25,11 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+import torch
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES, SKELETON, WRIST
+from handmesh_ros.network.placement import ray_rotation
 from handmesh_ros.training.datasets import hand_labels
 from handmesh_ros.training.sample import Sample
 
@@ -114,7 +116,8 @@ def joints_on_rays(world: np.ndarray, keypoints: np.ndarray, intrinsics: np.ndar
     rays = (keypoints.astype(np.float64) - intrinsics[2:]) / intrinsics[:2]  # (21, 2), at z = 1
     bones = np.array(SKELETON)
     length = np.linalg.norm(world[bones[:, 0]] - world[bones[:, 1]], axis=1).sum()
-    shape = BONES_LENGTH / length * (world - world[WRIST]) @ _turn_to(rays.mean(0)).T
+    turn = ray_rotation(torch.from_numpy(rays.mean(0))[None])[0].numpy()
+    shape = BONES_LENGTH / length * (world - world[WRIST]) @ turn.T
     ones, zeros = np.ones(len(rays)), np.zeros(len(rays))
     equations = np.concatenate(
         [np.stack([ones, zeros, -rays[:, 0]], 1), np.stack([zeros, ones, -rays[:, 1]], 1)]
@@ -125,19 +128,6 @@ def joints_on_rays(world: np.ndarray, keypoints: np.ndarray, intrinsics: np.ndar
     if depth.min() < 0.05:
         return np.zeros((len(rays), 3), np.float32)
     return np.concatenate([rays * depth, depth], axis=1).astype(np.float32)
-
-
-def _turn_to(ray: np.ndarray) -> np.ndarray:
-    """Return the smallest rotation (3, 3) of the optical axis into a ray (2,), x / z and y / z."""
-    x, y, z = np.append(ray, 1.0) / np.sqrt(ray @ ray + 1)
-    share = 1 / (1 + z)
-    return np.array(
-        [
-            [1 - x * x * share, -x * y * share, x],
-            [-x * y * share, 1 - y * y * share, y],
-            [-x, -y, z],
-        ]
-    )
 
 
 def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograph]:
