@@ -312,5 +312,10 @@ def _read(features: Tensor, image: Tensor, points: Tensor, extent: int) -> Tenso
     if features.shape[0] == 1:  # the exported graph: all hands read the one image
         read = F.grid_sample(features, grid[None], align_corners=False)  # (1, C, N, P)
         return read[0].permute(1, 2, 0)
-    read = F.grid_sample(features[image], grid[:, None], align_corners=False)  # (N, C, 1, P)
-    return read[:, :, 0].transpose(1, 2)
+    # Points of one image are read together, filled up to the most hands of an image: copies of
+    # the map for each hand would cost a sixth of a training step.
+    rank = (image[:, None] == image).tril(-1).sum(1)  # (N,) hands of the same image before
+    most = int(rank.max()) + 1 if len(rank) else 1
+    padded = grid.new_zeros(features.shape[0], most, *grid.shape[1:])
+    read = F.grid_sample(features, padded.index_put((image, rank), grid), align_corners=False)
+    return read.permute(0, 2, 3, 1)[image, rank]

@@ -53,7 +53,8 @@ def throughput(
         batch, size = with_twins(batch, torch.Generator().manual_seed(0)), 2 * size
         loaded *= 2
     module = make_trainer_module(config, pretrained=False).to(device).train()
-    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], 1e-5)
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, 1e-5, fused=module.fused)
 
     def step(_: int) -> None:
         low = config.optimisation.precision.startswith(("bf16", "16"))

@@ -168,6 +168,7 @@ def make_trainer_module(config: TrainingConfig, pretrained: bool) -> HandTrainer
         frozen_stages=opt.frozen_stages,
         only=opt.only,
         pretrained=pretrained,
+        fused=opt.precision == "32-true",
     )
 
 

@@ -103,6 +103,8 @@ class HandTrainer(lightning.LightningModule):
         only: train only the network's parameters whose names start so; the others keep their
             batch statistics, too. "" trains all.
         pretrained: start the trunk from published weights.
+        fused: update all weights in one kernel; Lightning cannot clip gradients of mixed
+            precision for that.
 
     Raises:
         HandmeshError: the loss is not a number, the trunk has no such weights, or no parameter's
@@ -121,6 +123,7 @@ class HandTrainer(lightning.LightningModule):
         frozen_stages: int = 0,
         only: str = "",
         pretrained: bool = True,
+        fused: bool = True,
     ):
         super().__init__()
         self.save_hyperparameters({"network": asdict(network), "weights": asdict(weights)})
@@ -131,7 +134,7 @@ class HandTrainer(lightning.LightningModule):
         self.weak_losses = WeakLosses(HandTemplate.bundled(), weights)
         self.learning_rate, self.trunk_rate = learning_rate, trunk_rate
         self.weight_decay, self.warmup_steps = weight_decay, warmup_steps
-        self.total_steps = total_steps
+        self.total_steps, self.fused = total_steps, fused
         self.frozen = self.network.backbone.stage_modules()[:frozen_stages]
         if only:
             self.frozen = [self.network]
@@ -268,7 +271,8 @@ class HandTrainer(lightning.LightningModule):
                     "weight_decay": self.weight_decay if decays else 0.0,
                 }
                 for (in_trunk, decays), parameters in groups.items()
-            ]
+            ],
+            fused=self.fused,
         )
         ramp = torch.optim.lr_scheduler.LinearLR(
             optimizer, 0.01, 1.0, total_iters=max(self.warmup_steps, 1)

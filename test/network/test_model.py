@@ -114,8 +114,10 @@ def test_the_side_is_decided_by_heatmaps_and_heads_together(network):
 def test_a_hand_reads_its_own_image_only(network):
     """Flat lists over a batch give what each image gives alone."""
     maps = random_maps(network, 3)
-    window = torch.tensor([[40.0, 50.0, 60.0], [90.0, 20.0, 30.0], [40.0, 50.0, 60.0]])
-    side = torch.tensor([1.0, 0.0, 1.0])
+    window = torch.tensor(
+        [[40.0, 50.0, 60.0], [90.0, 20.0, 30.0], [40.0, 50.0, 60.0], [70.0, 80.0, 50.0]]
+    )
+    side, images = torch.tensor([1.0, 0.0, 1.0, 0.0]), [2, 0, 1, 2]
 
     picture = torch.rand(3, 3, 32, 32)
 
@@ -124,8 +126,8 @@ def test_a_hand_reads_its_own_image_only(network):
         return [*boxes, *network.hands_in(maps, picture, image, window, side)]
 
     with torch.inference_mode():
-        together = read(maps, picture, torch.tensor([2, 0, 1]), window, side)
-        for hand, image in enumerate([2, 0, 1]):
+        together = read(maps, picture, torch.tensor(images), window, side)
+        for hand, image in enumerate(images):
             one_image = [features[image : image + 1] for features in maps]
             here = slice(hand, hand + 1)
             own = picture[image : image + 1]
