@@ -255,7 +255,8 @@ def main() -> int:
         pip_install("package", "handmesh_ros", [*own, ROOT])
         if with_tests:
             what = "the training and test packages (PyTorch among them)"
-            pip_install("test", what, [*own, f"{ROOT}[train,test,dev]"])
+            extras = "train,test,dev,openvino,rtx,retarget,benchmark"  # nothing optional is skipped
+            pip_install("test", what, [*own, f"{ROOT}[{extras}]"])
         build_messages()
     except BootstrapError as problem:
         print(f"bootstrap: {problem}", file=sys.stderr)
