@@ -55,9 +55,10 @@ class TensorRtBackend:
         self, path: str | Path, *, library: str = "tensorrt", cache: str | Path | None = None
     ) -> None:
         path = Path(path)
-        trt = load_library(library)
-        # Asked first: without a driver `trt.Runtime` ends the whole process when it is freed.
+        # Asked first: the library keeps 100 MB also where there is no GPU, and without a driver
+        # `trt.Runtime` ends the whole process when it is freed.
         cuda = open_cuda()
+        trt = load_library(library)
         self.sidecar, graph = read_graph(path)
         engines = self._engines = EngineCache(cache)
         key = self._key = engine_key(self.sidecar, trt, cuda.device)

@@ -68,10 +68,10 @@ def test_rtx_builds_a_real_engine_of_the_graph(rtx, tiny_model, tmp_path, capsys
     assert engine.stat().st_mtime_ns == before
 
 
-def test_rtx_refuses_a_graph_it_cannot_read(rtx, tmp_path):
+def test_rtx_refuses_a_graph_it_cannot_read(rtx, tmp_path, caplog):
     from handmesh_ros.runtime.engine_build import build_engine
 
-    logging.getLogger("handmesh_ros").setLevel(logging.CRITICAL)
+    caplog.set_level(logging.CRITICAL, "handmesh_ros")
     with pytest.raises(HandmeshError, match="TensorRT-RTX .* cannot read .*bad.onnx"):
         build_engine(rtx, b"not a graph", tmp_path / "bad.onnx")
 
