@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,22 @@ _LEVELS = (logging.ERROR, logging.ERROR, logging.WARNING, logging.INFO, logging.
 """By TensorRT's severity: internal error, error, warning, info, verbose."""
 
 
+def check_installed(name: str) -> None:
+    """Check that TensorRT or TensorRT-RTX is installed, without loading it.
+
+    Args:
+        name: a key of `LIBRARIES`.
+
+    Raises:
+        HandmeshError: it is not.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise HandmeshError(
+            f"The backend {name} needs {LIBRARIES[name]}, which is not installed: "
+            f"{_HOW_TO_INSTALL[name]}."
+        )
+
+
 def load_library(name: str) -> Any:
     """Import TensorRT or TensorRT-RTX.
 
@@ -46,14 +63,14 @@ def load_library(name: str) -> Any:
         HandmeshError: it is not installed, does not load, or is of a version that this code does
             not know.
     """
+    check_installed(name)
     title = LIBRARIES[name]
     try:
         trt = importlib.import_module(name)
     except ImportError as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name == name
-        problem = "is not installed" if missing else f"does not load ({_first_line(error)})"
         raise HandmeshError(
-            f"The backend {name} needs {title}, which {problem}: {_HOW_TO_INSTALL[name]}."
+            f"The backend {name} needs {title}, which does not load ({_first_line(error)}): "
+            f"{_HOW_TO_INSTALL[name]}."
         ) from error
     major, minor = (int(part) for part in trt.__version__.split(".")[:2])
     oldest, newest = OLDEST[name], NEWEST_MAJOR[name]

@@ -17,6 +17,7 @@ from handmesh_ros.runtime.engine_build import (
     BUILD_OPTIONS,
     LIBRARIES,
     build_engine,
+    check_installed,
     library_logger,
     load_library,
 )
@@ -55,8 +56,9 @@ class TensorRtBackend:
         self, path: str | Path, *, library: str = "tensorrt", cache: str | Path | None = None
     ) -> None:
         path = Path(path)
-        # Asked first: the library keeps 100 MB also where there is no GPU, and without a driver
-        # `trt.Runtime` ends the whole process when it is freed.
+        check_installed(library)
+        # Asked before it is loaded: the library keeps 100 MB also where there is no GPU, and
+        # without a driver `trt.Runtime` ends the whole process when it is freed.
         cuda = open_cuda()
         trt = load_library(library)
         self.sidecar, graph = read_graph(path)
