@@ -10,6 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def choose(
         open_named: opens the backend of that name.
     """
     try:
-        versions = {name: importlib.import_module(name).__version__ for name in (USUAL, OTHER)}
+        versions = {name: _version(name) for name in (USUAL, OTHER)}
     except ImportError as error:
         return USUAL, f"{OTHER} cannot be used: {error}"
     key = {
@@ -64,6 +65,10 @@ def choose(
             return USUAL, f"{OTHER} cannot be used: {error}"
         _write(path, {**key, "milliseconds": milliseconds})
     chosen = OTHER if milliseconds[OTHER] < WORTH_IT * milliseconds[USUAL] else USUAL
+    try:
+        importlib.import_module(chosen)
+    except ImportError as error:
+        return USUAL, f"{OTHER} cannot be used: {error}"
     times = ", ".join(f"{name} {value:.1f} ms" for name, value in milliseconds.items())
     return chosen, f"{times} (measured once, {path})"
 
@@ -76,6 +81,14 @@ def processor() -> str:
         return platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def _version(name: str) -> str:
+    """Return a package's version, without loading it where that can be: OpenVINO keeps 30 MB."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return str(importlib.import_module(name).__version__)
 
 
 def _measure(open_named: Callable[[str], Backend]) -> dict[str, float]:
