@@ -21,6 +21,6 @@ def test_the_stages_of_the_shipped_network_fit_together():
         for p in FILES
         if p.stem.startswith("mobile_") and "gpu" not in p.stem
     ]
-    assert len(stages) == 7
+    assert len(stages) == 8
     assert len({replace(stage.network, input_size=64) for stage in stages}) == 1
-    assert [stage.losses.photometric > 0 for stage in stages] == [False, True, True] + 4 * [False]
+    assert [stage.losses.photometric > 0 for stage in stages] == [False, True, True] + 5 * [False]
