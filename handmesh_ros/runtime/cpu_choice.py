@@ -47,7 +47,7 @@ def choose(
         versions = {name: _version(name) for name in (USUAL, OTHER)}
     except ImportError as error:
         return USUAL, f"{OTHER} cannot be used: {error}"
-    key = {
+    key: dict[str, object] = {
         "format": _FORMAT,
         "onnx_sha256": onnx_sha256,
         "threads": threads,
