@@ -149,6 +149,9 @@ class Tracker:
             rows = columns = np.zeros(0, np.intp)
         else:
             rows, columns = assign(tracks, seen, gap_s)
+            # Also when no image came for so long: who is seen then may be anybody.
+            waited_for = gap_s <= np.maximum(_patience_s(tracks, lost_after_s), lost_after_s)
+            rows, columns = rows[waited_for[rows]], columns[waited_for[rows]]
         tracks.age_s = gap_s
         if len(rows):
             tracks.update(rows, seen[columns], gap_s[rows], filters or Filters())

@@ -111,6 +111,19 @@ def test_lost_is_said_once_and_the_id_never_comes_back(pair):
     assert sorted(tracker(pair, next(stamps)).track_id.tolist()) == [3, 4]
 
 
+def test_a_camera_that_stood_still_ends_the_ids(pair):
+    """As `lost_after_s` promises, also where images and not hands were missing."""
+    tracker = Tracker()
+    for k in range(5):
+        before = tracker(pair, k / 30)
+    within = tracker(pair, 4 / 30 + 0.6)
+    assert set(within.track_id) == set(before.track_id)
+    after = tracker(pair, 4 / 30 + 0.6 + 0.8)
+    lost = after.state == State.LOST
+    assert set(after.track_id[lost]) == set(before.track_id)
+    assert set(after.track_id[~lost]).isdisjoint(before.track_id) and (~lost).sum() == len(pair)
+
+
 def test_a_hand_seen_once_is_not_carried_on(pair):
     tracker = Tracker()
     tracker(pair, 0.0)
