@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -35,6 +36,20 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 def count(low: int = 1, high: float = math.inf) -> Callable[[str], int]:
     """Return an argparse `type` for whole numbers from `low` to `high`."""
     return _within(int, low, high, "a whole number")
+
+
+def namespace(text: str) -> str:
+    """Return a namespace as it is; "" and "/" are none.
+
+    Raises:
+        HandmeshError: ROS would not take it.
+    """
+    if not re.fullmatch(r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, re.ASCII):
+        raise HandmeshError(
+            f"The namespace {text!r} is no ROS name: give letters, digits and underscores, with / "
+            "between."
+        )
+    return text
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from handmesh_ros.arguments import checked, count, number
+from handmesh_ros.arguments import checked, count, namespace, number
 from handmesh_ros.errors import HandmeshError
 
 
@@ -21,6 +21,17 @@ def test_no_number_from_0_to_1(text):
 def test_no_whole_number_of_at_least_1(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a whole number of at least 1"):
         count()(text)
+
+
+@pytest.mark.parametrize("text", ["", "/", "robot", "/robot/left_1"])
+def test_namespaces(text):
+    assert namespace(text) == text
+
+
+@pytest.mark.parametrize("text", ["9x", "/a//b", "b c!", "robot/", "a-b"])
+def test_what_ros_would_not_take_as_a_namespace(text):
+    with pytest.raises(HandmeshError, match="is no ROS name: give letters"):
+        namespace(text)
 
 
 def test_our_sentences_become_the_parsers():

@@ -191,6 +191,7 @@ def test_command_lines_that_cannot_work(photo, capsys, arguments, message):
     [
         (("--model", "none.onnx"), "no model at none.onnx"),
         (("--draw", "photo.png/drawings"), "Cannot write"),
+        (("--draw", "photo.png"), "Cannot write photo.png (it is a file, not a folder)"),
         (("--json", "photo.png/found.json"), "Cannot write"),
         (("--json", "."), "Cannot write"),
     ],

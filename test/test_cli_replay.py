@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("yaml", reason="needs PyYAML: run `make test`")
 
 from handmesh_ros.cli import main
-from handmesh_ros.commands.replay import parse_namespace
 
 
 @pytest.mark.parametrize(
@@ -27,8 +26,3 @@ def test_command_lines_that_cannot_work(capsys, arguments, message):
     *usage, error = capsys.readouterr().err.splitlines()
     assert usage[0].startswith("usage: handmesh replay")
     assert error.startswith("handmesh replay: error: ") and message in error
-
-
-@pytest.mark.parametrize("text", ["", "/", "robot", "/robot/left_1"])
-def test_namespaces(text):
-    assert parse_namespace(text) == text

@@ -19,6 +19,7 @@ try:
     from examples.demo.camera import PHOTO_FRAMES, RATE_HZ
     from examples.demo.listener import MAX_RECORDED_IMAGES, Listener
     from examples.demo.report import write_bag, write_drawings
+    from handmesh_ros.arguments import number
     from handmesh_ros.commands.frames import Source, find_sources, read_frames
     from handmesh_ros.errors import HandmeshError
 except ImportError as error:
@@ -209,18 +210,15 @@ def _default_seconds(source: str, files: list[Source]) -> float | None:
 
 def main() -> int:
     """Return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--source", default="", help="photo, folder, video or /dev/videoN")
-    parser.add_argument("--seconds", type=float, help="how long to play it, over and over")
+    parser.add_argument("--seconds", type=number(0.1), help="how long to play it, over and over")
     parser.add_argument("--model", default="", help="NAME.onnx instead of the bundled model")
     parser.add_argument("--out", type=Path, default=Path("out") / "demo")
     options = parser.parse_args()
     source = options.source or str(BUNDLED_CLIP)
-    if options.seconds is not None and not options.seconds > 0:
-        print(f"demo: --seconds is {options.seconds:g}: give more than 0.", file=sys.stderr)
-        return 1
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    for interrupt in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interrupt, signal.default_int_handler)
     try:
         files = _find_files(source)
         seconds = _default_seconds(source, files) if options.seconds is None else options.seconds

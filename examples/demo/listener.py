@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
@@ -14,7 +15,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from visualization_msgs.msg import MarkerArray
 
-from handmesh_ros.msg import HandMeshArray, HandTopology
+from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
 
 MAX_RECORDED_IMAGES = 1800
 """A minute at 30 Hz: a demonstration that goes on longer keeps counting but stops recording."""
@@ -45,7 +46,7 @@ class Recording:
         arrivals_ms: image stamp to arrival here.
         arrival_times_s: monotonic.
         image_count: images that the camera sent.
-        hand_count: hands over all messages.
+        hand_count: hands over all messages that were seen, not only carried forward.
     """
 
     messages: list[tuple[str, int, bytes]] = field(default_factory=list)
@@ -66,6 +67,8 @@ class Recording:
         now_s = time.monotonic()
         recent = sum(now_s - arrived <= RATE_WINDOW_S for arrived in self.arrival_times_s[-200:])
         last = next(reversed(self.hands.values())).hands if self.hands else []
+        predicted = sum(hand.state == hand.PREDICTED for hand in last)
+        last = _seen(last)
         sides = ", ".join(
             f"{'right' if hand.handedness == hand.RIGHT else 'left'} {hand.score:.2f} at "
             f"{np.linalg.norm(hand.joints[:3]):.2f} m"
@@ -75,6 +78,7 @@ class Recording:
             f"{recent / RATE_WINDOW_S:4.1f} Hz | latency p50 {_percentile(self.ages_ms, 50):5.1f} "
             f"p95 {_percentile(self.ages_ms, 95):5.1f} ms | {len(last)} "
             f"hand{'s' * (len(last) != 1)}{': ' + sides if sides else ''}"
+            f"{f' | {predicted} predicted' if predicted else ''}"
         )
 
     def summary(self) -> list[str]:
@@ -100,11 +104,20 @@ class Recording:
         return lines
 
 
-class Listener(Node):
-    """Subscribes to the detector's results and to the camera, and records both."""
+def _seen(hands: Sequence[HandMesh]) -> list[HandMesh]:
+    """Return the hands that are in the image, not those that are only remembered."""
+    return [hand for hand in hands if hand.state == hand.TRACKED]
 
-    def __init__(self) -> None:
-        super().__init__("listener")
+
+class Listener(Node):
+    """Subscribes to the detector's results and to the camera, and records both.
+
+    Args:
+        node_options: of rclpy's Node, such as `context`.
+    """
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("listener", **node_options)
         self.recording = Recording()
         self.topology: HandTopology | None = None
         for topic, kind in TOPICS.items():
@@ -142,7 +155,7 @@ class Listener(Node):
         recording.around_ms.append(latency.preprocess_ms + latency.decode_ms + latency.publish_ms)
         recording.arrivals_ms.append((self.get_clock().now().nanoseconds - stamp_ns) / 1e6)
         recording.arrival_times_s.append(time.monotonic())
-        recording.hand_count += len(message.hands)
+        recording.hand_count += len(_seen(message.hands))
 
     def _on_camera_info(self, serialized: bytes) -> None:
         # The camera sends one with every image, and small messages are not lost.

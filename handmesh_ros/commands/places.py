@@ -29,9 +29,9 @@ def check_place(path: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> HandmeshError:
     """Return the sentence for a file or folder that cannot be written."""
-    return HandmeshError(
-        f"Cannot write {path} ({error.strerror}): give a place that you can write to."
-    )
+    is_file = isinstance(error, FileExistsError)  # of a folder that was to be made
+    reason = "it is a file, not a folder" if is_file else error.strerror
+    return HandmeshError(f"Cannot write {path} ({reason}): give a place that you can write to.")
 
 
 class Originals:

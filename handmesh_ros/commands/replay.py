@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import sys
 import time
 from pathlib import Path
 
-from handmesh_ros.arguments import checked, number
+from handmesh_ros.arguments import checked, namespace, number
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.__main__ import explain
 from handmesh_ros.ros.parameter_file import parse_override, read_parameters
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one of the node's parameters",
     )
     parser.add_argument(
-        "--namespace", type=checked(parse_namespace), default="", help="of the result topics"
+        "--namespace", type=checked(namespace), default="", help="of the result topics"
     )
     parser.add_argument(
         "--storage", choices=("mcap", "sqlite3"), default="mcap", help="(%(default)s)"
@@ -93,20 +92,6 @@ def run(args: argparse.Namespace) -> None:
         f"{out}: {summary.images} images{failed}, {summary.hands} hands, {summary.tracks} tracks, "
         f"{took_s:.1f} s for {duration_s:.1f} s recorded"
     )
-
-
-def parse_namespace(text: str) -> str:
-    """Return a namespace as it is; "" and "/" are none.
-
-    Raises:
-        HandmeshError: ROS would not take it.
-    """
-    if not re.fullmatch(r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", text, re.ASCII):
-        raise HandmeshError(
-            f"The namespace {text!r} is no ROS name: give letters, digits and underscores, with / "
-            "between."
-        )
-    return text
 
 
 def _beside(bag: Path) -> Path:

@@ -146,8 +146,11 @@ class BagReader(AbstractContextManager["BagReader"]):
         except (HandmeshError, GeneratorExit):
             raise
         except Exception as error:
-            # Besides its own errors, rosbags lets those of sqlite, zstd, YAML and struct through.
+            # Besides its own errors, rosbags lets those of sqlite, zstd, YAML and struct through,
+            # and quotes those of its own code where the metadata is not what it expects.
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            if isinstance(error.__cause__ or error, (TypeError, LookupError, AttributeError)):
+                reason = "it holds something else than a bag should"
             raise HandmeshError(
                 f"The bag {self._path} cannot be read to its end ({reason}): it is damaged or "
                 "was cut off; `ros2 bag reindex` or `mcap recover` may repair it."

@@ -15,6 +15,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.ros.lengths_file import (
     check_length,
+    check_writable,
     default_path,
     read_lengths,
     store_length,
@@ -37,6 +38,11 @@ class CalibrationService:
         self._node, self._meter = node, meter
         given = node.get_parameter("calibration_file").value
         self._path = Path(given).expanduser() if given else default_path()
+        if given:
+            try:
+                check_writable(self._path)
+            except HandmeshError as problem:
+                node.get_logger().warning(str(problem))
         # A parameter cannot be set while another is, and Humble does not say when that is over.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._soon = node.create_timer(0.0, self._recall, clock=steady)

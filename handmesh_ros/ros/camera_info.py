@@ -8,6 +8,12 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 
+NARROWEST_RAD, WIDEST_RAD = np.radians([0.5, 179.0])
+"""Fields of view that a calibration may have: those of a telescope and of a fisheye lens."""
+
+CENTRE_REACH = 2.0
+"""The principal point may lie so many image sizes from the middle of the whole image."""
+
 ASPECT_TOLERANCE = 0.02
 """Width over height of image and calibration may differ by this much (a cropped row or two)."""
 
@@ -29,8 +35,8 @@ def intrinsics_of(
         (4,) float64 fx, fy, cx, cy in pixels of the image.
 
     Raises:
-        HandmeshError: the camera is not calibrated, a number is not finite, or the shape of the
-            image is not that of the calibration.
+        HandmeshError: the camera is not calibrated, a number is not finite or one that no camera
+            has, or the shape of the image is not that of the calibration.
     """
     name, values = ("P", info.p) if rectified else ("K", info.k)
     matrix = np.asarray(values, float).reshape(3, -1)
@@ -50,6 +56,8 @@ def intrinsics_of(
     binning = np.maximum([info.binning_x, info.binning_y], 1)
     if (size <= 0).any():
         size = np.array(image_size[::-1]) * binning
+    whole = np.array([info.width or size[0], info.height or size[1]], float)
+    _check_plausible(name, focal, centre, whole)
     centre = centre - [roi.x_offset, roi.y_offset]
     scale = np.array(image_size[::-1]) / size
     if abs(scale[0] / scale[1] * binning[0] / binning[1] - 1.0) > ASPECT_TOLERANCE:
@@ -60,6 +68,28 @@ def intrinsics_of(
         )
     # Pixel centres are at whole numbers, hence the half pixel.
     return np.concatenate([focal * scale, (centre + 0.5) * scale - 0.5])
+
+
+def _check_plausible(name: str, focal: np.ndarray, centre: np.ndarray, size: np.ndarray) -> None:
+    """Refuse what no camera has, such as a calibration in metres or of garbled bytes.
+
+    Args:
+        name: of the matrix.
+        focal: (2,) fx and fy, pixels of the whole image.
+        centre: (2,) cx and cy, pixels of the whole image.
+        size: (2,) width and height of the whole image, pixels.
+
+    Raises:
+        HandmeshError: the numbers are not possible.
+    """
+    view_rad = 2.0 * np.arctan2(size, 2.0 * focal)
+    too_far = np.abs(centre - size / 2) > CENTRE_REACH * size
+    if (view_rad < NARROWEST_RAD).any() or (view_rad > WIDEST_RAD).any() or too_far.any():
+        raise HandmeshError(
+            f"The matrix {name} of camera_info has fx, fy = {focal[0]:g}, {focal[1]:g} and cx, cy "
+            f"= {centre[0]:g}, {centre[1]:g}, which no camera of {size[0]:g}×{size[1]:g} pixels "
+            "has: give them in pixels, or calibrate the camera again."
+        )
 
 
 class CameraInfos:

@@ -131,6 +131,8 @@ def status_message(
     details: dict[str, str],
     wanted_s: float | None,
     latency_budget_ms: float,
+    image_topic: str,
+    camera_count: int,
 ) -> DiagnosticArray:
     """Return the message.
 
@@ -143,6 +145,8 @@ def status_message(
         wanted_s: for how long images have been wanted, because somebody subscribes to a result;
             None while nobody does.
         latency_budget_ms: a median age above it is a warning, as are stamps so far ahead.
+        image_topic: that images come on, resolved.
+        camera_count: publishers of it.
     """
     numbers = statistics.summary(now_s)
     level, text = OK, "finding hands"
@@ -151,7 +155,13 @@ def status_message(
     elif wanted_s is None:
         text = "idle: nobody subscribes to a result"
     elif not numbers["rate [Hz]"]:
-        level, text = WARN, "no images come in"
+        why = (
+            "though it has a publisher: is its image larger than the middleware's shared memory "
+            "(docs/ros.md), or its QoS another?"
+            if camera_count
+            else "which nobody publishes: remap `image` to the camera's topic"
+        )
+        level, text = WARN, f"no images come in on {image_topic}, {why}"
         if wanted_s < GRACE_S:
             level, text = OK, "waiting for the first image"
     else:
@@ -172,7 +182,7 @@ def _doubts(
     if age_ms > OTHER_CLOCK_MS or age_ms < -latency_budget_ms:
         side = "behind" if age_ms > 0 else "ahead of"
         doubts.append(
-            f"image stamps are {1e-3 * abs(age_ms):.3g} s {side} the node's clock: set "
+            f"image stamps are {round(1e-3 * abs(age_ms), 1):.12g} s {side} the node's clock: set "
             "use_sim_time when a bag plays with --clock, else synchronise the clocks"
         )
     elif age_ms > latency_budget_ms:

@@ -68,7 +68,8 @@ def distortion_of(info: Any) -> np.ndarray:
     """Return the coefficients D of a CameraInfo, float64; zeros where it has none.
 
     Raises:
-        HandmeshError: the model is not known, or has another number of coefficients.
+        HandmeshError: the model is not known, has another number of coefficients, or one of them
+            is not finite.
     """
     coefficients = np.asarray(info.d, float)
     if not coefficients.any():
@@ -80,10 +81,15 @@ def distortion_of(info: Any) -> np.ndarray:
             f"camera_info has the distortion model {info.distortion_model!r}, which is not known: "
             f"use one of {', '.join(models)}, or rectified images."
         )
-    if len(coefficients) not in counts or not np.isfinite(coefficients).all():
+    if len(coefficients) not in counts:
         raise HandmeshError(
             f"camera_info has {len(coefficients)} distortion coefficients, but the model "
-            f"{info.distortion_model} has {' or '.join(map(str, counts))} finite ones: calibrate "
-            "the camera again."
+            f"{info.distortion_model} has {' or '.join(map(str, counts))}: calibrate the camera "
+            "again."
+        )
+    if not np.isfinite(coefficients).all():
+        raise HandmeshError(
+            "The distortion coefficients D of camera_info have numbers that are not finite: "
+            "calibrate the camera again."
         )
     return coefficients

@@ -87,6 +87,9 @@ def _encodings() -> dict[str, Encoding]:
 ENCODINGS = _encodings()
 """Encodings that are decoded here."""
 
+DEPTH_ENCODINGS = ("32FC1", "64FC1")
+"""Metres instead of colours; 16UC1 may be either, and thermal cameras send it."""
+
 
 def image_to_rgb(message: Any) -> np.ndarray:
     """Decode a sensor_msgs/Image.
@@ -168,6 +171,11 @@ def compressed_to_rgb(message: Any) -> np.ndarray:
 
 
 def _ask_cv_bridge(message: Any) -> np.ndarray:
+    if message.encoding in DEPTH_ENCODINGS:
+        raise HandmeshError(
+            f"The image encoding {message.encoding!r} is that of depth images, which show no "
+            "hands: remap `image` to the camera's colour topic."
+        )
     advice = f"publish one of {', '.join(sorted(ENCODINGS))}."
     try:
         from cv_bridge import CvBridge, CvBridgeError

@@ -93,6 +93,21 @@ def store_length(path: Path, side: int, length_m: float) -> Path | None:
     return kept
 
 
+def check_writable(path: Path) -> None:
+    """Check that lengths can be stored here, without making anything.
+
+    Raises:
+        HandmeshError: they cannot.
+    """
+    above = next(each for each in (path, *path.absolute().parents) if each.exists())
+    is_right_kind = path.is_file() if above == path else above.is_dir()
+    if not is_right_kind or not os.access(above, os.W_OK):
+        raise HandmeshError(
+            f"Hand lengths could not be stored in {path}, so calibrate_hand would fail: set "
+            "calibration_file to a file that can be written."
+        )
+
+
 def _free_name(path: Path) -> Path:
     """Return a name beside `path`, .damaged or else .damaged2 and so on, that is not taken."""
     kept, number = path.with_name(f"{path.name}.damaged"), 2

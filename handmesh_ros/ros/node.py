@@ -179,6 +179,25 @@ class DetectorNode(LifecycleNode):
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
 
+    def _LifecycleNodeMixin__change_state(  # noqa: N802
+        self, transition_id: int
+    ) -> TransitionCallbackReturn:
+        """Refuse a transition that the state does not have.
+
+        rclpy raises instead, so that the service change_state would never answer; its private
+        method is the only place where both the service and the triggers pass.
+        """
+        state = self._state_machine.current_state[1]
+        possible = {each[0]: each[1] for each in self._state_machine.available_transitions}
+        if transition_id in possible:
+            return super()._LifecycleNodeMixin__change_state(transition_id)
+        names = ", ".join(f"{label} ({number})" for number, label in possible.items())
+        self.get_logger().error(
+            f"There is no transition {transition_id} from the state {state}: ask for one of "
+            f"{names}."
+        )
+        return TransitionCallbackReturn.FAILURE
+
     def _open_model(self) -> None:
         if self._processing is not None:
             return
@@ -273,8 +292,7 @@ class DetectorNode(LifecycleNode):
 
     def _follow_demand(self) -> None:
         """Subscribe to images while results are wanted, so that cameras need not send in vain."""
-        is_compressed = self.parameters.image_transport == "compressed"
-        topic = "image/compressed" if is_compressed else "image"
+        is_compressed, topic = self._is_compressed(), self._image_topic()
         wanted, subscribed = not self.parameters.lazy or self._is_wanted(), topic in self._inputs()
         if wanted and not subscribed:
             self._wanted_since_s = time.monotonic()
@@ -285,6 +303,12 @@ class DetectorNode(LifecycleNode):
             for name in self._inputs():
                 self._unsubscribe(name)
             self._tracking.pause()
+
+    def _is_compressed(self) -> bool:
+        return self.parameters.image_transport == "compressed"
+
+    def _image_topic(self) -> str:
+        return "image/compressed" if self._is_compressed() else "image"
 
     def _inputs(self) -> list[str]:
         return [topic for topic in self._subscriptions_made if topic != "camera_info"]
@@ -339,7 +363,7 @@ class DetectorNode(LifecycleNode):
             self.get_logger().error(text + trace)
 
     def _publish_diagnostics(self) -> None:
-        now_s = time.monotonic()
+        now_s, image_topic = time.monotonic(), self._image_topic()
         self._diagnostics.publish(
             status_message(
                 self._statistics,
@@ -349,5 +373,7 @@ class DetectorNode(LifecycleNode):
                 details=self._details,
                 wanted_s=now_s - self._wanted_since_s if self._inputs() else None,
                 latency_budget_ms=self.parameters.latency_budget_ms,
+                image_topic=self.resolve_topic_name(image_topic),
+                camera_count=self.count_publishers(image_topic),
             )
         )

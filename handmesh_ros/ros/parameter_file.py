@@ -60,6 +60,19 @@ def parse_override(text: str) -> tuple[str, Any]:
     return name, parsed
 
 
+def check_files(arguments: Sequence[str]) -> None:
+    """Check that the parameter files in a command line can be read; ROS is brief about it.
+
+    Args:
+        arguments: of the process, such as `--ros-args --params-file robot.yaml`.
+
+    Raises:
+        HandmeshError: one of them cannot.
+    """
+    for value in _files(arguments):
+        _load(Path(value))
+
+
 def find_unused_files(arguments: Sequence[str], node_names: Sequence[str]) -> list[str]:
     """Return a sentence for every parameter file that holds nothing for any of these nodes.
 
@@ -70,12 +83,10 @@ def find_unused_files(arguments: Sequence[str], node_names: Sequence[str]) -> li
         node_names: fully qualified, such as "/robot/detector".
     """
     sentences = []
-    for option, value in zip(arguments, arguments[1:], strict=False):
-        if option != "--params-file":
-            continue
+    for value in _files(arguments):
         try:
-            sections = [name for name, _ in _sections(yaml.safe_load(Path(value).read_text()))]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            sections = [name for name, _ in _sections(_load(Path(value)))]
+        except HandmeshError:
             continue  # ROS has read it, and has said what it thinks of it.
         if not any(_applies(section, name) for section in sections for name in node_names):
             found = f"only for {', '.join(sections)}" if sections else "for no node at all"
@@ -103,15 +114,26 @@ def _applies(section: str, node_name: str) -> bool:
     return re.fullmatch(pattern, node_name) is not None
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _files(arguments: Sequence[str]) -> list[str]:
+    pairs = zip(arguments, arguments[1:], strict=False)
+    return [value for option, value in pairs if option == "--params-file"]
+
+
+def _load(path: Path) -> Any:
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
         raise HandmeshError(
-            f"The parameter file {path} cannot be read: {' '.join(str(error).split())}."
+            f"The parameter file {path} cannot be read ({error.strerror}): give a YAML file."
         ) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise HandmeshError(f"The parameter file {path} is no YAML: {reason}.") from error
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, parameters in _sections(content):
+    for name, parameters in _sections(_load(path)):
         applies = name.rpartition("/")[2] in ("*", "**", NODE_NAME)
         if applies and isinstance(parameters, dict):
             values.update(parameters)

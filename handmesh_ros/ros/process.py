@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
+from handmesh_ros.arguments import checked, namespace
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.node import DetectorNode, load_estimator
-from handmesh_ros.ros.parameter_file import find_unused_files
+from handmesh_ros.ros.parameter_file import check_files, find_unused_files
 from handmesh_ros.runtime.shared_backends import SharedBackends
 
 
@@ -31,13 +33,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--namespaces",
         nargs="+",
+        type=checked(namespace),
         metavar="NAMESPACE",
         help="one detector in each, for several cameras; all share one model",
     )
     try:
+        check_files(words)
         ours = remove_ros_args(["detector", *words])[1:]
+    except HandmeshError as problem:
+        print(f"detector: {problem}", file=sys.stderr)
+        return 1
     except Exception as error:  # a private class of rclpy's; it quotes the argument
-        print(f"detector: ROS cannot use these arguments ({error}).", file=sys.stderr)
+        reason = re.sub(r", at \S+:\d+", "", str(error)).rstrip(".")  # lines of rcl's source
+        print(f"detector: ROS cannot use these arguments ({reason}).", file=sys.stderr)
         return 1
     options = parser.parse_args(ours)
     names = [name.strip("/") for name in options.namespaces or ()]
@@ -77,7 +85,7 @@ def _run(namespaces: Sequence[str | None], words: Sequence[str]) -> int:
             except (ExternalShutdownException, KeyboardInterrupt):
                 break
             except Exception as error:
-                # Such as an impossible transition that a lifecycle manager asks for.
+                # Of a service's caller, say: the detectors go on.
                 nodes[0].get_logger().error(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
         pass

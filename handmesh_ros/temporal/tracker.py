@@ -192,10 +192,14 @@ class Tracker:
         if is_ended:
             return max(step_s, 0.0), True
         if jumped:
-            direction = "forward" if step_s > 0 else "back"
+            direction, cause = (
+                ("forward", "no images came for so long")
+                if step_s > 0
+                else ("back", "a bag that starts again")
+            )
             self._say(
-                f"The image stamps jumped {direction} by {abs(step_s):.3g} s (a bag that starts "
-                "again, or another clock): all hands are new."
+                f"The image stamps jumped {direction} by {round(abs(step_s), 1):.12g} s ({cause}, "
+                "or another clock): all hands are new."
             )
         return max(step_s, 0.0), jumped
 

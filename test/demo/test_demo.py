@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 rosbags = pytest.importorskip("rosbags.highlevel", reason="needs rosbags: run `make test`")
 
@@ -144,3 +144,33 @@ def test_a_run_that_does_not_start_leaves_the_last_results(tmp_path):
     ended = run_demo(photo, tmp_path / "nothere.onnx", folder, "--seconds", "1")
     assert ended.returncode == 1 and "Traceback" not in ended.stderr
     assert (folder / "overlay_000.png").read_text() == "a picture"
+
+
+def test_only_hands_that_are_seen_are_counted():
+    from rclpy.serialization import serialize_message
+
+    from examples.demo.listener import Listener
+    from handmesh_ros.msg import HandMesh, HandMeshArray
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    listener = Listener(context=context)
+    try:
+        states = (HandMesh.TRACKED, HandMesh.PREDICTED, HandMesh.LOST)
+        message = HandMeshArray(hands=[HandMesh(state=state) for state in states])
+        for hand in message.hands:
+            hand.joints = [0.0] * 63
+        listener._on_hands(serialize_message(message))
+        assert listener.recording.hand_count == 1
+        assert "| 1 hand: " in listener.recording.status()
+        assert listener.recording.status().endswith("| 1 predicted")
+    finally:
+        listener.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+@pytest.mark.parametrize("seconds", ["abc", "0", "-1", "inf"])
+def test_a_time_that_is_none_is_refused(tiny_model, tmp_path, seconds):
+    ended = run_demo(tmp_path, tiny_model, tmp_path / "out", "--seconds", seconds)
+    assert ended.returncode == 2
+    assert f"argument --seconds: '{seconds}' is not a number of at least 0.1" in ended.stderr

@@ -118,3 +118,9 @@ def test_points_are_a_result_that_somebody_may_want(make_rig, image):
     rig.send_until(lambda: points, "image", image)
     assert points[0].width % 778 == 0 and points[0].width > 0
     assert np.frombuffer(points[0].data, np.uint8).size == points[0].row_step
+
+
+def test_a_file_that_cannot_be_written_is_said_at_start(make_rig, tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    make_rig(calibration_file=str(tmp_path / "file" / "lengths.yaml"))
+    assert "calibrate_hand would fail: set calibration_file" in capfd.readouterr().err

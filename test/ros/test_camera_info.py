@@ -65,11 +65,27 @@ def test_a_calibration_without_size_is_taken_as_the_image_s():
         ({"k": [float("nan")] * 9}, "not finite"),
         ({"k": [500.0, 0, float("inf"), 0, 500, 1, 0, 0, 1]}, "not finite"),
         ({"width": 640, "height": 640}, "another shape"),
+        ({"k": [1e-9, 0, 319.5, 0, 1e-9, 239.5, 0, 0, 1]}, "which no camera of 640×480"),
+        ({"k": [1e9, 0, 319.5, 0, 1e9, 239.5, 0, 0, 1]}, "which no camera"),
+        ({"k": [500.0, 0, 1e9, 0, 500, 239.5, 0, 0, 1]}, "which no camera"),
+        ({"k": [0.004, 0, 0.002, 0, 0.004, 0.0015, 0, 0, 1]}, "give them in pixels"),
     ],
 )
 def test_an_unusable_calibration_is_refused_in_one_sentence(changes, words):
     with pytest.raises(HandmeshError, match=words):
         intrinsics_of(camera_info(**changes), (480, 640))
+
+
+@pytest.mark.parametrize("focal", [120.0, 20_000.0])
+def test_wide_and_long_lenses_are_possible(focal):
+    found = intrinsics_of(camera_info(k=[focal, 0, 320, 0, focal, 240, 0, 0, 1]), (480, 640))
+    assert found[0] == focal
+
+
+def test_a_region_at_the_edge_of_the_sensor_may_have_its_centre_outside():
+    roi = SimpleNamespace(x_offset=2000, y_offset=40, width=320, height=240)
+    info = camera_info(roi=roi, width=4000, height=3000, k=[3e3, 0, 2000, 0, 3e3, 1500, 0, 0, 1])
+    np.testing.assert_allclose(intrinsics_of(info, (240, 320)), [3e3, 3e3, 0, 1460])
 
 
 def test_the_latest_message_of_the_frame_is_found():

@@ -34,6 +34,8 @@ def report(statistics: Statistics, **changes):
         "details": {"model": "tiny", "backend": "ONNX Runtime"},
         "wanted_s": 60.0,
         "latency_budget_ms": 100.0,
+        "image_topic": "/left/image",
+        "camera_count": 1,
     }
     (status,) = status_message(statistics, **{**arguments, **changes}).status
     return status, {pair.key: pair.value for pair in status.values}
@@ -74,8 +76,8 @@ def test_the_scale_source_is_that_of_the_last_hands(statistics):
     ("age_ms", "words"),
     [
         (150.0, "150 ms old, the budget is 100 ms"),
-        (3.6e6, "3.6e+03 s behind the node's clock: set use_sim_time"),
-        (-3.6e6, "3.6e+03 s ahead of the node's clock"),
+        (3.6e6, "3600 s behind the node's clock: set use_sim_time"),
+        (-3.6e6, "3600 s ahead of the node's clock"),
         (-2500.0, "2.5 s ahead of the node's clock"),
     ],
 )
@@ -100,7 +102,11 @@ def test_clocks_that_differ_by_less_than_the_budget_are_well():
 
 
 def test_no_images_is_a_warning_but_idling_is_not():
-    assert report(Statistics())[0].message == "no images come in"
+    status, _ = report(Statistics(), camera_count=0)
+    assert status.level == WARN and status.message.startswith(
+        "no images come in on /left/image, which nobody publishes: remap"
+    )
+    assert "on /left/image, though it has a publisher: " in report(Statistics())[0].message
     status, _ = report(Statistics(), wanted_s=None)
     assert status.level == OK and "idle" in status.message
 

@@ -70,7 +70,8 @@ def test_a_new_calibration_makes_new_tables():
     [
         ("kannala", [0.1] * 4, "not known"),
         ("plumb_bob", [0.1] * 3, "has 3 distortion coefficients"),
-        ("equidistant", [0.1, np.nan, 0, 0], "finite"),
+        ("equidistant", [0.1, np.nan, 0, 0], "D of camera_info have numbers that are not finite"),
+        ("plumb_bob", [np.nan] * 5, "D of camera_info have numbers that are not finite"),
     ],
 )
 def test_a_calibration_that_cannot_be_used_is_a_sentence(model, d, complaint):

@@ -4,7 +4,7 @@ pytest.importorskip("yaml", reason="needs PyYAML, which every ROS 2 has")
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import LEFT, RIGHT
-from handmesh_ros.ros.lengths_file import default_path, read_lengths, store_length
+from handmesh_ros.ros.lengths_file import check_writable, default_path, read_lengths, store_length
 
 
 def test_lengths_are_kept_side_by_side(tmp_path):
@@ -67,3 +67,18 @@ def test_what_cannot_be_stored_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HandmeshError, match="cannot be stored .* set calibration_file"):
         store_length(tmp_path / "file" / "lengths.yaml", LEFT, 0.19)
+
+
+def test_a_place_for_lengths_is_checked_without_making_it(tmp_path):
+    new = tmp_path / "new" / "lengths.yaml"
+    check_writable(new)
+    assert not new.parent.exists()
+    store_length(new, LEFT, 0.18)
+    check_writable(new)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_it_is_needed(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "lengths.yaml"):
+        with pytest.raises(HandmeshError, match="calibrate_hand would fail: set calibration_file"):
+            check_writable(path)

@@ -80,15 +80,25 @@ def test_names_that_nothing_has_are_said(ros, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--ros-args", "--params-file", "nothere.yaml"], "ROS cannot use these arguments"),
+        (["--ros-args", "--params-file", "nothere.yaml"], "nothere.yaml cannot be read (No such"),
+        (["--ros-args", "--params-file", "/tmp"], "/tmp cannot be read (Is a directory)"),
+        (["--ros-args", "-p", "max_hands"], "ROS cannot use these arguments"),
         (["--namespaces", "a", "a"], "has one twice"),
-        (["--namespaces", "b c!"], "b c!"),
     ],
 )
 def test_impossible_arguments_are_one_sentence(ros, arguments, words):
     ended = run(*arguments)
     assert ended.returncode == 1
     assert words in ended.stderr and "Traceback" not in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1 and "/project" not in ended.stderr
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("name", ["b c!", "9x"])
+def test_a_namespace_that_is_no_name_is_refused_by_the_parser(ros, name):
+    ended = run("--namespaces", name)
+    assert ended.returncode == 2
+    assert f"error: argument --namespaces: The namespace {name!r} is no ROS name" in ended.stderr
 
 
 @pytest.mark.ros
@@ -108,12 +118,16 @@ def test_interrupts_end_it_cleanly(ros, tiny_model, how):
 
 
 @pytest.mark.ros
-def test_an_impossible_transition_does_not_end_it(ros, tiny_model):
+@pytest.mark.parametrize("transition", ["TRANSITION_CLEANUP", 99])
+def test_an_impossible_transition_is_refused_and_does_not_end_it(ros, tiny_model, transition):
     from lifecycle_msgs.msg import Transition
     from lifecycle_msgs.srv import ChangeState, GetState
 
     process = subprocess.Popen(
-        [*COMMAND, "--ros-args", "-p", f"model:={tiny_model}", "-r", "__ns:=/process"], cwd=ROOT
+        [*COMMAND, "--ros-args", "-p", f"model:={tiny_model}", "-r", "__ns:=/process"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     client = ros.create_node("manager")
     try:
@@ -121,18 +135,20 @@ def test_an_impossible_transition_does_not_end_it(ros, tiny_model):
         get = client.create_client(GetState, "/process/detector/get_state")
         assert change.wait_for_service(20.0) and get.wait_for_service(20.0)
         request = ChangeState.Request()
-        request.transition.id = Transition.TRANSITION_CLEANUP
+        number = getattr(Transition, transition) if isinstance(transition, str) else transition
+        request.transition.id = number
         refused = change.call_async(request)
-        end = time.monotonic() + 2.0
-        while not refused.done() and time.monotonic() < end:
-            ros.spin_once(client, timeout_sec=0.1)
+        ros.spin_until_future_complete(client, refused, timeout_sec=10.0)
+        assert refused.result() is not None and not refused.result().success
         answer = get.call_async(GetState.Request())
         ros.spin_until_future_complete(client, answer, timeout_sec=10.0)
         assert answer.result().current_state.label == "active"
     finally:
         client.destroy_node()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20.0) == 0
+        said = process.communicate(timeout=20.0)[1]
+    assert process.returncode == 0
+    assert f"no transition {number} from the state active: ask for one of deactivate" in said
 
 
 @pytest.mark.ros

@@ -234,6 +234,15 @@ def test_a_bag_that_was_cut_off(tmp_path, tiny_model, record, moments, capsys, s
     assert not out.exists()
 
 
+@pytest.mark.parametrize("metadata", ["5", "rosbag2_bagfile_information: 5", "[]", "{}"])
+def test_metadata_of_something_else(tmp_path, record, moments, capsys, metadata):
+    bag = record(moments)
+    (bag / "metadata.yaml").write_text(metadata)
+    assert main(["replay", str(bag), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "cannot be read" in error and "object" not in error and len(error.splitlines()) == 1
+
+
 def test_depth_without_its_topic_is_a_wrong_command_line(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["replay", str(BAG), "-p", "use_depth:=true"])
