@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> None:
                 writer.write(_without_joints(sample).replace(key=f"{written:07d}"))
                 written += 1
                 with_3d += int(sample.has_3d.sum())
+        writer.finish()
     print(f"Wrote {written} images, {with_3d} hands with 3D labels, into {args.output}.")
 
 

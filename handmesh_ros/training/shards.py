@@ -141,6 +141,16 @@ class ShardWriter:
         self._partial.replace(self._path)
         self._number, self._count = self._number + 1, 0
 
+    def finish(self) -> None:
+        """Complete the last shard of the name.
+
+        Raises:
+            HandmeshError: an earlier run wrote more samples, so that its last ones would stay.
+        """
+        self.close()
+        if self._path.exists():
+            raise _holds_others(self._path)
+
 
 class NumberedShards:
     """Shards of samples that follow from their numbers: those there already are not made again.

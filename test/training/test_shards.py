@@ -101,6 +101,19 @@ def test_a_shard_of_other_samples_is_not_replaced(tmp_path, others):
     assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == before
 
 
+def test_shards_of_a_longer_run_do_not_stay_behind_a_shorter_one(tmp_path):
+    samples = [make_sample(str(i)) for i in range(4)]
+    write(tmp_path, samples, samples_per_shard=2)
+    with (
+        pytest.raises(HandmeshError, match=r"shard-000001\.tar is there already"),
+        ShardWriter(tmp_path, samples_per_shard=2) as writer,
+    ):
+        for sample in samples[:2]:
+            writer.write(sample)
+        writer.finish()
+    assert len(ShardDataset(tmp_path)) == 4
+
+
 def write_numbered(folder, numbers, hands=1):
     """Write numbered samples, two in a shard; return the numbers that were made."""
     made = []

@@ -145,4 +145,5 @@ def store_photographs(
             for sample in fit_samples(some, template, with_colors=False):
                 writer.write(sample.replace(key=f"{count:06d}"))
                 count += 1
+        writer.finish()
     return count
