@@ -14,13 +14,13 @@ own. Joint angles go to `joint_states`, stamped with the image's time, only whil
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 try:
     import numpy as np
-    import rclpy
-    from rclpy.executors import ExternalShutdownException
     from rclpy.node import Node
     from sensor_msgs.msg import JointState
 
@@ -28,6 +28,9 @@ try:
     from handmesh_ros.grasp.follower import HandFollower
     from handmesh_ros.hand.conventions import RIGHT, SIDES, WRIST, operator_frame
     from handmesh_ros.msg import HandMeshArray
+    from handmesh_ros.ros.parameter_server import declare
+    from handmesh_ros.ros.parameter_set import ParameterSet, parameter
+    from handmesh_ros.ros.program import run_node
 except ImportError as error:
     if __name__ != "__main__":
         raise
@@ -37,7 +40,25 @@ except ImportError as error:
         "one."
     )
 
+NAME = "retarget_dexterous_hand"
 MODELS = "https://github.com/dexsuite/dex-urdf"
+
+_at_start = partial(parameter, read_only=True)
+
+
+@dataclass(frozen=True)
+class RetargetParameters(ParameterSet):
+    """What is given when the node starts."""
+
+    owner: ClassVar[str] = NAME
+
+    side: str = _at_start("right", "which of the person's hands is copied", choices=SIDES)
+    robot: str = _at_start("allegro", "name of a robot hand that dex-retargeting knows")
+    urdf_dir: str = _at_start("", "folder with a folder for each robot hand: robots/hands")
+    method: str = _at_start(
+        "vector", "of dex-retargeting, for `robot`", choices=("vector", "dexpilot")
+    )
+    config: str = _at_start("", "a settings file of dex-retargeting instead of that of `robot`")
 
 
 class Retargeter:
@@ -92,9 +113,11 @@ class Retargeter:
         override = {"low_pass_alpha": 1.0}
         try:
             self._retargeting = RetargetingConfig.load_from_file(config, override).build()
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # of YAML, URDF, kinematics, or the library's own reading
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise HandmeshError(
-                f"The settings {config} cannot be used with the models in {urdf_dir}: {error}."
+                f"The settings {config} cannot be used with the models in {urdf_dir} ({reason}): "
+                "give a settings file of dex-retargeting and the models that it names."
             ) from error
         self.joint_names: list[str] = list(self._retargeting.joint_names)
         self._side = side
@@ -123,19 +146,10 @@ class RetargetNode(Node):
     """
 
     def __init__(self, **node_options: Any) -> None:
-        super().__init__("retarget_dexterous_hand", **node_options)
-        defaults = {
-            "side": "right",
-            "robot": "allegro",
-            "urdf_dir": "",
-            "method": "vector",
-            "config": "",
-        }
-        given = {name: self.declare_parameter(name, text).value for name, text in defaults.items()}
-        if given["side"] not in SIDES:
-            raise HandmeshError(f"The side is {given['side']!r}: give left or right.")
-        side = SIDES.index(given.pop("side"))
-        self._retarget = Retargeter(side=side, **given)
+        super().__init__(NAME, **node_options)
+        given = declare(self, RetargetParameters)
+        side = SIDES.index(given.side)
+        self._retarget = Retargeter(given.urdf_dir, given.robot, side, given.method, given.config)
         self._follow = HandFollower(side)
         self._states = self.create_publisher(JointState, "joint_states", 5)
         self.create_subscription(HandMeshArray, "hands", self.on_hands, 1)
@@ -153,17 +167,7 @@ class RetargetNode(Node):
 
 def main() -> int:
     """Run the node until it is interrupted; return the exit status."""
-    rclpy.init()
-    try:
-        rclpy.spin(RetargetNode())
-    except HandmeshError as problem:
-        print(f"retarget_dexterous_hand: {problem}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
-    return 0
+    return run_node(NAME, __doc__ or "", RetargetNode)
 
 
 if __name__ == "__main__":

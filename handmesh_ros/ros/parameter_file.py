@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.parameters import Parameters, describe_unknown, find_problem, settings
+from handmesh_ros.ros.parameters import Parameters
 
 NODE_NAME = "detector"
 SECTION = "ros__parameters"
@@ -33,9 +33,9 @@ def read_parameters(path: Path | None, overrides: Iterable[tuple[str, Any]] = ()
     """
     values = {} if path is None else _read_file(path)
     values.update(overrides)
-    unknown = sorted(set(values) - set(settings()))
+    unknown = sorted(set(values) - set(Parameters.settings()))
     if unknown:
-        raise HandmeshError(describe_unknown(unknown[0]))
+        raise HandmeshError(Parameters.describe_unknown(unknown[0]))
     return Parameters(**values)
 
 
@@ -48,13 +48,13 @@ def parse_override(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition(":=")
     if not separator:
         raise HandmeshError(f"The parameter {text!r} is not written as name:=value.")
-    if name not in settings():
-        raise HandmeshError(describe_unknown(name))
+    if name not in Parameters.settings():
+        raise HandmeshError(Parameters.describe_unknown(name))
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise HandmeshError(f"The value in {text!r} cannot be read: quote it.") from error
-    problem = find_problem(name, parsed)
+    problem = Parameters.find_problem(name, parsed)
     if problem is not None:
         raise HandmeshError(problem)
     return name, parsed

@@ -5,16 +5,12 @@ This module knows nothing of rclpy; `parameter_server` binds it to a node.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from handmesh_ros.errors import HandmeshError
 from handmesh_ros.grasp.gestures import PINCH_RATIO
 from handmesh_ros.ros.lengths_file import LONGEST_M, SHORTEST_M
+from handmesh_ros.ros.parameter_set import TYPE_NAMES, ParameterSet, parameter
 from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.temporal.tracks import Filters
 
@@ -22,108 +18,77 @@ FOV_RANGE_DEG = (10.0, 170.0)
 """What field of view may be assumed."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What is known of one parameter besides its name, type and default.
-
-    Attributes:
-        description: one line for people.
-        unit: of the value; empty where it has none.
-        range: inclusive limits of a number; None where every value is possible.
-        or_zero: 0 is possible, too, and means that it is not set.
-        choices: allowed values of a text; empty where every text is possible.
-        read_only: it cannot be changed while the node runs.
-    """
-
-    description: str
-    unit: str = ""
-    range: tuple[float, float] | None = None
-    or_zero: bool = False
-    choices: tuple[str, ...] = ()
-    read_only: bool = False
-
-    def constraint(self) -> str:
-        """Return what values are possible, for people; empty where every value is."""
-        if self.choices:
-            return " | ".join(self.choices)
-        if self.range is not None:
-            return f"{self.range[0]:g} to {self.range[1]:g}{' or 0' if self.or_zero else ''}"
-        return ""
-
-
-def _parameter(default: Any, description: str, **details: Any) -> Any:
-    setting = Setting(description=description, **details)
-    return dataclasses.field(default=default, metadata={"setting": setting})
-
-
 def _cutoff(group: str, what: str) -> Any:
     description = f"cut-off of the smoothing of {what} at rest; lower stands stiller"
     default = getattr(Filters(), group).cutoff_hz
-    return _parameter(default, description, unit="Hz", range=(0.01, 1000.0))
+    return parameter(default, description, unit="Hz", range=(0.01, 1000.0))
 
 
 def _beta(group: str, unit: str) -> Any:
     description = "by how much that cut-off rises with speed; higher lags less"
     default = getattr(Filters(), group).beta
-    return _parameter(default, description, unit=unit, range=(0.0, 1000.0))
+    return parameter(default, description, unit=unit, range=(0.0, 1000.0))
 
 
 def _rest(group: str, what: str, unit: str) -> Any:
     description = f"{what} does not follow deviations much below this; larger stands stiller"
     default = getattr(Filters(), group).rest
-    return _parameter(default, description, unit=unit, range=(0.0, 1.0))
+    return parameter(default, description, unit=unit, range=(0.0, 1.0))
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(ParameterSet):
     """A snapshot of all parameters; what they mean stands beside each."""
 
-    model: str = _parameter(
+    owner: ClassVar[str] = "The detector"
+    listed: ClassVar[str] = "docs/parameters.md lists them"
+
+    model: str = parameter(
         "", "path of the trained model, NAME.onnx; empty takes the bundled one", read_only=True
     )
-    backend: str = _parameter(
+    backend: str = parameter(
         "auto",
         "what runs the network",
         choices=("auto", *BACKEND_NAMES),
         read_only=True,
     )
-    threads: int = _parameter(
+    threads: int = parameter(
         0, "CPU threads of the network; 0 lets the backend choose", range=(0, 256), read_only=True
     )
-    autostart: bool = _parameter(
+    autostart: bool = parameter(
         True,
         "go to the active state by itself; false waits for a lifecycle manager",
         read_only=True,
     )
-    image_transport: str = _parameter(
+    image_transport: str = parameter(
         "raw",
         "subscribe to `image` (raw) or to `image/compressed` (compressed)",
         choices=("raw", "compressed"),
         read_only=True,
     )
-    image_is_rectified: bool = _parameter(
+    image_is_rectified: bool = parameter(
         False, "take the projection matrix P of camera_info instead of the camera matrix K"
     )
-    undistort: bool = _parameter(
+    undistort: bool = parameter(
         False,
         "undo the lens distortion of camera_info; pixels in messages are then those of the "
         "undistorted image; no effect with `image_is_rectified`",
     )
-    assumed_fov_deg: float = _parameter(
+    assumed_fov_deg: float = parameter(
         60.0,
         "field of view across the longer image side when no usable camera_info comes",
         unit="degrees",
         range=FOV_RANGE_DEG,
     )
-    score_threshold: float = _parameter(
+    score_threshold: float = parameter(
         0.0, "least score of a published hand; 0 takes the model's own threshold", range=(0.0, 1.0)
     )
-    max_hands: int = _parameter(
+    max_hands: int = parameter(
         0,
         "publish at most this many hands: those followed already, then the best; 0 publishes all",
         range=(0, 100),
     )
-    left_hand_length_m: float = _parameter(
+    left_hand_length_m: float = parameter(
         0.0,
         "length of the left hand along its bones, wrist to middle fingertip; 0 takes the "
         "stored one, else assumes one",
@@ -131,47 +96,47 @@ class Parameters:
         range=(SHORTEST_M, LONGEST_M),
         or_zero=True,
     )
-    right_hand_length_m: float = _parameter(
+    right_hand_length_m: float = parameter(
         0.0,
         "the same of the right hand",
         unit="m",
         range=(SHORTEST_M, LONGEST_M),
         or_zero=True,
     )
-    calibration_file: str = _parameter(
+    calibration_file: str = parameter(
         "",
         "where the service calibrate_hand stores lengths; empty: "
         "handmesh_ros/hand_lengths.yaml in $ROS_HOME or ~/.ros",
         read_only=True,
     )
-    use_depth: bool = _parameter(
+    use_depth: bool = parameter(
         False,
         "subscribe to `depth`, aligned with the image, and take the hands' size from it",
         read_only=True,
     )
-    depth_slop_s: float = _parameter(
+    depth_slop_s: float = parameter(
         0.02,
         "a depth image belongs to an image when their stamps differ by this at most",
         unit="s",
         range=(0.0, 1.0),
     )
-    track: bool = _parameter(
+    track: bool = parameter(
         True, "follow hands from image to image: ids, states, smoothing; false gives each image's"
     )
-    lost_after_s: float = _parameter(
+    lost_after_s: float = parameter(
         0.7,
         "a hand that is not seen is predicted for so long, behind another hand 2.5 times as "
         "long; then it is lost and its id ends",
         unit="s",
         range=(0.0, 10.0),
     )
-    prediction_limit_ms: float = _parameter(
+    prediction_limit_ms: float = parameter(
         0.0,
         "carry poses on from the image's stamp to now, by this much at most; 0 does not",
         unit="ms",
         range=(0.0, 300.0),
     )
-    smooth: bool = _parameter(True, "smooth the hands that are followed (One Euro filters)")
+    smooth: bool = parameter(True, "smooth the hands that are followed (One Euro filters)")
     position_cutoff_hz: float = _cutoff("position", "the position across the viewing ray")
     position_beta: float = _beta("position", "Hz per m/s")
     position_rest: float = _rest("position", "the position across the viewing ray", "rad")
@@ -184,91 +149,43 @@ class Parameters:
     fingers_beta: float = _beta("fingers", "Hz per rad/s")
     image_cutoff_hz: float = _cutoff("image", "2D keypoints and box")
     image_beta: float = _beta("image", "Hz per box diagonal/s")
-    pinch_ratio: float = _parameter(
+    pinch_ratio: float = parameter(
         PINCH_RATIO,
         "a pinch begins when thumb tip and index tip are nearer than this, and ends at 1.27 times "
         "it; larger where the model shows them too far apart",
         unit="of the hand's length",
         range=(0.01, 1.0),
     )
-    publish_mesh: bool = _parameter(True, "fill vertices and vertex_colors of the hands")
-    publish_tf: bool = _parameter(
+    publish_mesh: bool = parameter(True, "fill vertices and vertex_colors of the hands")
+    publish_tf: bool = parameter(
         False, "send the frames of wrists and fingertips to /tf (needs tf2_msgs)", read_only=True
     )
-    tf_prefix: str = _parameter(
+    tf_prefix: str = parameter(
         "", "goes before the names of these frames: right_hand, right_hand_index_tip"
     )
-    mesh_color: str = _parameter(
+    mesh_color: str = parameter(
         "skin",
         "colour of the mesh markers: the estimated skin or one colour per side",
         choices=("skin", "side"),
     )
-    marker_rate_hz: float = _parameter(
+    marker_rate_hz: float = parameter(
         10.0, "markers are published at most this often", unit="Hz", range=(0.1, 120.0)
     )
-    marker_lifetime_s: float = _parameter(
+    marker_lifetime_s: float = parameter(
         0.5, "markers vanish when no new ones come for this long", unit="s", range=(0.05, 60.0)
     )
-    overlay_rate_hz: float = _parameter(
+    overlay_rate_hz: float = parameter(
         15.0, "the overlay is drawn at most this often", unit="Hz", range=(0.1, 120.0)
     )
-    lazy: bool = _parameter(
+    lazy: bool = parameter(
         True, "receive images only while someone subscribes to one of the results"
     )
-    latency_budget_ms: float = _parameter(
+    latency_budget_ms: float = parameter(
         100.0,
         "diagnostics warn when the median age of results is above this",
         unit="ms",
         range=(1.0, 10000.0),
     )
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            problem = find_problem(field.name, value)
-            if problem is not None:
-                raise HandmeshError(problem)
-
-    def replaced(self, changes: Mapping[str, Any]) -> Parameters:
-        """Return a copy with some values changed.
-
-        Raises:
-            HandmeshError: a value is not possible.
-        """
-        return dataclasses.replace(self, **changes)
-
-
-def settings() -> dict[str, tuple[Any, Setting]]:
-    """Return default and setting of every parameter by name, in order."""
-    return {
-        field.name: (field.default, field.metadata["setting"])
-        for field in dataclasses.fields(Parameters)
-    }
-
-
-def find_problem(name: str, value: Any) -> str | None:
-    """Return why a parameter cannot have this value, as one sentence, or None where it can."""
-    default, setting = settings()[name]
-    if type(value) is not type(default):
-        return (
-            f"The parameter {name} is {value!r} ({type(value).__name__}): "
-            f"give a {_TYPE_NAMES[type(default)]}."
-        )
-    if setting.choices and value not in setting.choices:
-        return f"The parameter {name} is {value!r}: choose {' or '.join(setting.choices)}."
-    if setting.range is not None and not (setting.or_zero and value == 0):
-        low, high = setting.range
-        if not math.isfinite(value) or not low <= value <= high:
-            unit = f" {setting.unit}" if setting.unit else ""
-            return f"The parameter {name} is {value:g}: give {setting.constraint()}{unit}."
-    return None
-
-
-def describe_unknown(name: str) -> str:
-    """Return, as one sentence, that there is no parameter of this name, and which was meant."""
-    likely = difflib.get_close_matches(name, settings(), n=1)
-    hint = f"did you mean {likely[0]}?" if likely else "docs/parameters.md lists them."
-    return f"The detector has no parameter {name!r}: {hint}"
 
 
 def to_yaml() -> str:
@@ -279,7 +196,7 @@ def to_yaml() -> str:
         "/**:",
         "  ros__parameters:",
     ]
-    for name, (default, setting) in settings().items():
+    for name, (default, setting) in Parameters.settings().items():
         notes = [setting.description, setting.unit, setting.constraint()]
         notes.append("read-only" if setting.read_only else "")
         lines.append(f"    # {'; '.join(note for note in notes if note)}")
@@ -300,17 +217,14 @@ def to_markdown() -> str:
         "| parameter | default | values | unit | | meaning |",
         "|---|---|---|---|---|---|",
     ]
-    for name, (default, setting) in settings().items():
-        values = setting.constraint().replace("|", "\\|") or _TYPE_NAMES[type(default)]
+    for name, (default, setting) in Parameters.settings().items():
+        values = setting.constraint().replace("|", "\\|") or TYPE_NAMES[type(default)]
         when = "*start*" if setting.read_only else ""
         lines.append(
             f"| `{name}` | `{_yaml(default)}` | {values} | {setting.unit} | {when} "
             f"| {setting.description} |"
         )
     return "\n".join(lines) + "\n"
-
-
-_TYPE_NAMES = {str: "text", bool: "boolean", int: "whole number", float: "number with a point"}
 
 
 def _yaml(value: Any) -> str:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import re
 import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
 
 import rclpy
-from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
 from handmesh_ros.arguments import checked, namespace
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.node import DetectorNode, load_estimator
-from handmesh_ros.ros.parameter_file import check_files, find_unused_files
+from handmesh_ros.ros.program import own_arguments, run_program, warn_of_unused_files
 from handmesh_ros.runtime.shared_backends import SharedBackends
 
 
@@ -29,6 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: of the command line, without the program; None takes those of this process.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    return run_program("detector", partial(_start, words))
+
+
+def _start(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="detector", description=__doc__)
     parser.add_argument(
         "--namespaces",
@@ -37,32 +38,15 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAMESPACE",
         help="one detector in each, for several cameras; all share one model",
     )
-    try:
-        check_files(words)
-        ours = remove_ros_args(["detector", *words])[1:]
-    except HandmeshError as problem:
-        print(f"detector: {problem}", file=sys.stderr)
-        return 1
-    except Exception as error:  # a private class of rclpy's; it quotes the argument
-        reason = re.sub(r", at \S+:\d+", "", str(error)).rstrip(".")  # lines of rcl's source
-        print(f"detector: ROS cannot use these arguments ({reason}).", file=sys.stderr)
-        return 1
-    options = parser.parse_args(ours)
+    options = parser.parse_args(own_arguments(words))
     names = [name.strip("/") for name in options.namespaces or ()]
     if len(set(names)) < len(names):
-        print("detector: --namespaces has one twice: each needs its own.", file=sys.stderr)
-        return 1
+        raise HandmeshError("--namespaces has one twice: each needs its own.")
     # Our own handlers let the nodes say good-bye (markers, model) before ROS is gone.
-    rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=list(words), signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    try:
-        return _run(options.namespaces or [None], words)
-    except (HandmeshError, NameValidationException) as problem:
-        print(f"detector: {problem}", file=sys.stderr)
-        return 1
-    finally:
-        rclpy.try_shutdown()
+    return _run(options.namespaces or [None], words)
 
 
 def _run(namespaces: Sequence[str | None], words: Sequence[str]) -> int:
@@ -74,9 +58,7 @@ def _run(namespaces: Sequence[str | None], words: Sequence[str]) -> int:
         for namespace in namespaces:
             nodes.append(DetectorNode(load, namespace=namespace))
             executor.add_node(nodes[-1])
-        names = [node.get_fully_qualified_name() for node in nodes]
-        for problem in find_unused_files(words, names):
-            nodes[0].get_logger().warning(problem)
+        warn_of_unused_files(words, nodes)
         if not all(node.start() for node in nodes if node.parameters.autostart):
             return 1
         while rclpy.ok():

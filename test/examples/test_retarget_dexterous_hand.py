@@ -87,6 +87,27 @@ def test_missing_models_and_unknown_robots_are_one_sentence(tmp_path):
         Retargeter(str(tmp_path), "allegro", RIGHT)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# Notes\n\n| a | b |\n: [broken `yaml`\n",
+        "just text",
+        "",
+        "retargeting: 5\n",
+        "retargeting:\n  type: 7\n  urdf_path: pincer.urdf\n",
+        "retargeting:\n  type: vector\n  urdf_path: pincer.yml\n  target_task_link_names: [palm]\n"
+        "  target_origin_link_names: [palm]\n  target_link_human_indices: [[0], [4]]\n",
+    ],
+)
+def test_settings_that_are_none_are_one_sentence(tmp_path, content):
+    pytest.importorskip("dex_retargeting", reason="needs dex-retargeting, torch and six")
+    config = tmp_path / "pincer.yml"
+    config.write_text(content)
+    with pytest.raises(HandmeshError, match="settings .*pincer.yml cannot be used") as caught:
+        Retargeter(str(tmp_path), "", RIGHT, config=str(config))
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_robot_hand_closes_with_the_person_s(tmp_path):
     pytest.importorskip("dex_retargeting", reason="needs dex-retargeting, torch and six")
     config = write_robot(tmp_path)

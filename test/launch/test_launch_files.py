@@ -9,7 +9,7 @@ pytest.importorskip("yaml", reason="needs PyYAML: run `make test`")
 
 import launch_standin
 
-from handmesh_ros.ros.parameters import settings
+from handmesh_ros.ros.parameters import Parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"
@@ -58,7 +58,7 @@ def test_every_parameter_that_an_argument_sets_is_the_node_s():
         "detect", model="m", backend="torch", image_transport="raw", use_depth="true",
         autostart="true", use_sim_time="true",
     )  # fmt: skip
-    assert set(detector["parameters"][1]) - {"use_sim_time"} < set(settings())
+    assert set(detector["parameters"][1]) - {"use_sim_time"} < set(Parameters.settings())
 
 
 def test_rviz_comes_on_request():

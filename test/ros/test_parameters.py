@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.parameters import Parameters, settings, to_markdown, to_yaml
+from handmesh_ros.ros.parameters import Parameters, to_markdown, to_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ def test_a_snapshot_does_not_change():
 
 
 def test_every_parameter_is_described():
-    for name, (_, setting) in settings().items():
+    for name, (_, setting) in Parameters.settings().items():
         assert setting.description, name
         assert not (setting.range and setting.choices), name
 

@@ -1,0 +1,88 @@
+"""What the programs that run nodes have in common: mistakes end them with one sentence each."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import NameValidationException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.ros.parameter_file import check_files, find_unused_files
+
+
+def run_program(name: str, work: Callable[[], int]) -> int:
+    """Do the work of a program; return its exit status, and say why where it cannot go on.
+
+    Args:
+        name: of the program; begins the sentence.
+        work: initialises rclpy and returns the exit status.
+    """
+    try:
+        return work()
+    except (HandmeshError, NameValidationException) as problem:
+        print(f"{name}: {problem}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+
+
+def own_arguments(words: Sequence[str]) -> list[str]:
+    """Return the arguments of the command line that are not for ROS.
+
+    Args:
+        words: all of them, without the program.
+
+    Raises:
+        HandmeshError: ROS cannot use its own.
+    """
+    check_files(words)
+    try:
+        return remove_ros_args(["program", *words])[1:]
+    except Exception as error:  # a private class of rclpy's; it quotes the argument
+        reason = re.sub(r", at \S+:\d+", "", str(error)).rstrip(".")  # lines of rcl's source
+        raise HandmeshError(f"ROS cannot use these arguments ({reason}).") from error
+
+
+def warn_of_unused_files(words: Sequence[str], nodes: Sequence[Node]) -> None:
+    """Let the first node warn of parameter files that hold nothing for any of them."""
+    for problem in find_unused_files(words, [node.get_fully_qualified_name() for node in nodes]):
+        nodes[0].get_logger().warning(problem)
+
+
+def run_node(name: str, description: str, make: Callable[[], Node]) -> int:
+    """Run a program of one node, without options of its own, until it is interrupted.
+
+    Args:
+        name: of the program.
+        description: what `--help` prints.
+        make: the node.
+
+    Returns:
+        The exit status.
+    """
+    words = sys.argv[1:]
+
+    def work() -> int:
+        argparse.ArgumentParser(
+            prog=name,
+            usage="%(prog)s [-h] [--ros-args -p NAME:=VALUE ...]",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        ).parse_args(own_arguments(words))
+        rclpy.init(args=words)
+        try:
+            node = make()
+            warn_of_unused_files(words, [node])
+            rclpy.spin(node)
+        except (KeyboardInterrupt, ExternalShutdownException):
+            pass
+        return 0
+
+    return run_program(name, work)
