@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -156,7 +157,8 @@ def _faster_on_cpu(path: Path, threads: int | None) -> str:
     from handmesh_ros.runtime import cpu_choice
 
     sha256 = Sidecar.read(path.with_suffix(".json")).onnx_sha256
-    name, reason = cpu_choice.choose(sha256, threads, lambda name: _open(path, name, threads))
+    measure = partial(cpu_choice.measure_apart, path, threads)
+    name, reason = cpu_choice.choose(sha256, threads, measure)
     logger.info("The CPU backend is %s: %s", name, reason)
     return name
 

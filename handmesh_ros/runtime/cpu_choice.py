@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -16,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import Backend
+from handmesh_ros.runtime.backend import Backend, open_backend
 from handmesh_ros.runtime.engine_cache import default_directory, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -27,21 +29,22 @@ WORTH_IT = 0.9
 
 _FORMAT = "handmesh-cpu-choice"
 _WARM_UP, _ROUNDS = 3, 15
+_PATIENCE_S = 120.0
 
 
 def choose(
-    onnx_sha256: str, threads: int | None, open_named: Callable[[str], Backend]
+    onnx_sha256: str, threads: int | None, measure: Callable[[], dict[str, float]]
 ) -> tuple[str, str]:
     """Return the faster CPU backend's name, and why, for the log.
 
-    The first time both are opened and run in turns, about a second; the result is kept as a small
-    JSON file beside the engines and holds for this graph, processor, number of threads and
-    versions. Without a place to keep it, it is measured at each start.
+    The first time both are measured; the result is kept as a small JSON file beside the engines
+    and holds for this graph, processor, number of threads and versions. Without a place to keep
+    it, it is measured at each start.
 
     Args:
         onnx_sha256: of the graph.
         threads: as for `open_backend`.
-        open_named: opens the backend of that name.
+        measure: returns the milliseconds of one run by backend, such as `measure_apart`.
     """
     try:
         versions = {name: _version(name) for name in (USUAL, OTHER)}
@@ -60,7 +63,7 @@ def choose(
     milliseconds = _read(path, key)
     if milliseconds is None:
         try:
-            milliseconds = _measure(open_named)
+            milliseconds = measure()
         except HandmeshError as error:
             return USUAL, f"{OTHER} cannot be used: {error}"
         _write(path, {**key, "milliseconds": milliseconds})
@@ -91,8 +94,41 @@ def _version(name: str) -> str:
         return str(importlib.import_module(name).__version__)
 
 
-def _measure(open_named: Callable[[str], Backend]) -> dict[str, float]:
-    """Run both in turns; the lower quartile, since other programs only ever add time."""
+def measure_apart(path: Path, threads: int | None) -> dict[str, float]:
+    """Measure both in a process of its own: what they load there does not stay in this one.
+
+    Args:
+        path: of the graph.
+        threads: as for `open_backend`.
+
+    Returns:
+        Milliseconds of one run by backend.
+
+    Raises:
+        HandmeshError: one of them cannot be used.
+    """
+    command = [sys.executable, "-m", __name__, str(path), str(threads or 0)]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HandmeshError(f"it could not be measured ({error}).") from error
+    lines = ended.stdout.splitlines()
+    if ended.returncode or not lines:
+        reason = (ended.stderr.splitlines() or ["it ended without a word"])[-1]
+        raise HandmeshError(f"it could not be measured: {reason}")
+    milliseconds: dict[str, float] = json.loads(lines[-1])
+    return milliseconds
+
+
+def measure(open_named: Callable[[str], Backend]) -> dict[str, float]:
+    """Run both in turns; the lower quartile, since other programs only ever add time.
+
+    Args:
+        open_named: opens the backend of that name.
+
+    Returns:
+        Milliseconds of one run by backend.
+    """
     backends = {name: open_named(name) for name in (USUAL, OTHER)}
     height, width = backends[USUAL].sidecar.input_size
     image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
@@ -132,3 +168,18 @@ def _write(path: Path, content: dict[str, object]) -> None:
             path,
             error.strerror,
         )
+
+
+def main(path: str, threads: str) -> int:
+    """Print what `measure` says of a graph as one line of JSON; return the exit status."""
+    try:
+        found = measure(lambda name: open_backend(path, name, threads=int(threads) or None))
+    except HandmeshError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
