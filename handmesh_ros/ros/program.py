@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.exceptions import NameValidationException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
@@ -77,10 +77,13 @@ def run_node(name: str, description: str, make: Callable[[], Node]) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         ).parse_args(own_arguments(words))
         rclpy.init(args=words)
+        # Before the node says anything: an executor that an interrupt leaves half made complains.
+        executor = SingleThreadedExecutor()
         try:
             node = make()
             warn_of_unused_files(words, [node])
-            rclpy.spin(node)
+            executor.add_node(node)
+            executor.spin()
         except (KeyboardInterrupt, ExternalShutdownException):
             pass
         return 0
