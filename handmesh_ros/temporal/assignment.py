@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from handmesh_ros.temporal.measurement import Measurement
+from handmesh_ros.temporal.pairing import least_cost_pairs
 from handmesh_ros.temporal.tracks import Tracks
 
 POSITION, DEPTH, ROTATION, POSE = (0.12, 3.0), (0.06, 0.7), (0.35, 3.0), (0.08, 0.5)
@@ -48,7 +48,7 @@ def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.nda
     # The logarithm of the spread completes a Gaussian's likelihood: without it a hand that is
     # unseen, and may be anywhere, would take the measurements of those that are seen.
     spread = _position(tracks, gap_s) ** 2 * _sigma(DEPTH, gap_s) * _sigma(ROTATION, gap_s) ** 3
-    rows, columns = linear_sum_assignment(cost + 2.0 * np.log(spread))
+    rows, columns = least_cost_pairs(cost + 2.0 * np.log(spread))
     possible = cost[rows, columns] <= WORST_COST
     return rows[possible], columns[possible]
 
