@@ -16,6 +16,9 @@ from rclpy.utilities import remove_ros_args
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.parameter_file import check_files, find_unused_files
 
+_MIXED = "Sequence should be of same type"
+"""What ROS says of a list such as [0.4, 0, 0.3]."""
+
 
 def run_program(name: str, work: Callable[[], int]) -> int:
     """Do the work of a program; return its exit status, and say why where it cannot go on.
@@ -47,7 +50,8 @@ def own_arguments(words: Sequence[str]) -> list[str]:
         return remove_ros_args(["program", *words])[1:]
     except Exception as error:  # a private class of rclpy's; it quotes the argument
         reason = re.sub(r", at \S+:\d+", "", str(error)).rstrip(".")  # lines of rcl's source
-        raise HandmeshError(f"ROS cannot use these arguments ({reason}).") from error
+        advice = ": write all numbers of a list with a decimal point" if _MIXED in reason else ""
+        raise HandmeshError(f"ROS cannot use these arguments ({reason}){advice}.") from error
 
 
 def warn_of_unused_files(words: Sequence[str], nodes: Sequence[Node]) -> None:

@@ -46,7 +46,8 @@ def test_a_file_that_holds_no_settings_is_one_sentence():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--ros-args", "-p", "position:=[0.4, 0, none]"], "ROS cannot use these arguments"),
+        (["--ros-args", "-p", "position:=[0.4, 0, 0.3]"], "all numbers of a list with a decimal"),
+        (["--ros-args", "-p", "position"], "ROS cannot use these arguments"),
         (["--side", "left"], "--ros-args -p NAME:=VALUE"),
     ],
 )
