@@ -25,7 +25,7 @@ import handmesh_ros
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import MIRROR
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.training.synthesis.arms import ArmPose
+from handmesh_ros.training.synthesis.arms import arm_towards
 from handmesh_ros.training.synthesis.meshes import PLAIN, Mesh, box, ellipsoid, faceted, tube
 from handmesh_ros.training.synthesis.poses import PROTOTYPES, axis_angle, rotations_from_angles
 from handmesh_ros.training.synthesis.renderer import TEXTURE_SIZE, Lighting, Renderer
@@ -47,7 +47,6 @@ FINGER_LAG_S = np.array([0.05, 0.0, 0.015, 0.03, 0.045])
 ELBOW = {True: np.array([0.20, 0.62, 0.30]), False: np.array([-0.20, 0.62, 0.30])}
 """Where the forearms of right and left hands point to, camera frame, metres."""
 
-LARGEST_WRIST_BEND = np.deg2rad(55)
 SLEEVE_SEED = 36
 
 
@@ -176,16 +175,6 @@ def _sample(now: np.ndarray, times: Sequence[float], values: np.ndarray) -> np.n
     return np.asarray(smooth + gain * now / SECONDS)
 
 
-def forearm(hand: np.ndarray, wrist: np.ndarray, is_right: bool) -> ArmPose:
-    """Return the arm of a hand, (3, 3) and (3,) in the camera frame, that points to its elbow."""
-    towards = hand.T @ (ELBOW[is_right] - wrist)
-    towards = towards / np.linalg.norm(towards) * (1 if is_right else np.diag(MIRROR))
-    axis = np.cross([1.0, 0.0, 0.0], towards)
-    bend = np.arctan2(np.linalg.norm(axis), towards[0])
-    axis /= max(float(np.linalg.norm(axis)), 1e-9)
-    return ArmPose(axis_angle(axis, min(bend, LARGEST_WRIST_BEND)), np.eye(3))
-
-
 def paint_textures() -> np.ndarray:
     """Return (2, 512, 512, 3) uint8: knitted cloth and wood, factors on a colour."""
     rng = np.random.default_rng(0)
@@ -308,7 +297,8 @@ class Clip:
         meshes: list[Mesh] = []
         for number, motion in enumerate(self.motions, start=1):
             hand = self._hand(motion, step)
-            arm = forearm(hand.rotations[0], hand.translation, hand.is_right)
+            elbow = ELBOW[hand.is_right]
+            arm = arm_towards(elbow, hand.rotations[0], hand.translation, hand.is_right)
             cloth = (self.cloth, np.array([0.10, 0.16, 0.22]))
             rng = np.random.default_rng(SLEEVE_SEED)
             meshes += self.sampler.hand_meshes(rng, hand, number, arm, 0.35, cloth)

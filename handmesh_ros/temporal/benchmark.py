@@ -116,6 +116,27 @@ def identity_scores(frames: Iterable[Frame], reports: Iterable[TrackedHands]) ->
     Raises:
         HandmeshError: TrackEval is not installed.
     """
+    images = []
+    for frame, report in zip(frames, reports, strict=True):
+        shown = np.flatnonzero((report.state != State.LOST) & is_inside(report.hands))
+        apart = frame.truth.translation[:, None] - report.hands.translation[shown][None]
+        near = 1.0 - np.linalg.norm(apart, axis=-1) / (2.0 * SAME_HAND_M)
+        images.append((frame.identity, report.track_id[shown], np.maximum(near, 0.0)))
+    return scores_of(images)
+
+
+def scores_of(
+    images: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+) -> dict[str, float]:
+    """Return IDF1, MOTA, HOTA and the identity switches by TrackEval.
+
+    Args:
+        images: for each, the true ids (M,), the reported ids (N,), no id twice, and the
+            similarities (M, N) in [0, 1]; the same hand above 0.5.
+
+    Raises:
+        HandmeshError: TrackEval is not installed.
+    """
     try:
         from trackeval.metrics import CLEAR, HOTA, Identity
     except ImportError as error:
@@ -126,15 +147,12 @@ def identity_scores(frames: Iterable[Frame], reports: Iterable[TrackedHands]) ->
     true_names: dict[int, int] = {}
     names: dict[int, int] = {}
     data: dict = {"gt_ids": [], "tracker_ids": [], "similarity_scores": []}
-    for frame, report in zip(frames, reports, strict=True):
-        shown = np.flatnonzero((report.state != State.LOST) & is_inside(report.hands))
-        true_ids = [true_names.setdefault(int(i), len(true_names)) for i in frame.identity]
-        ids = [names.setdefault(int(i), len(names)) for i in report.track_id[shown]]
-        apart = frame.truth.translation[:, None] - report.hands.translation[shown][None]
-        near = 1.0 - np.linalg.norm(apart, axis=-1) / (2.0 * SAME_HAND_M)
+    for true, reported, similarity in images:
+        true_ids = [true_names.setdefault(int(i), len(true_names)) for i in true]
+        ids = [names.setdefault(int(i), len(names)) for i in reported]
         data["gt_ids"].append(np.array(true_ids, int))
         data["tracker_ids"].append(np.array(ids, int))
-        data["similarity_scores"].append(np.maximum(near, 0.0))
+        data["similarity_scores"].append(similarity)
     data["num_timesteps"] = len(data["gt_ids"])
     data["num_gt_ids"], data["num_tracker_ids"] = len(true_names), len(names)
     data["num_gt_dets"] = sum(map(len, data["gt_ids"]))

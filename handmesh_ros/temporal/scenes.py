@@ -105,12 +105,16 @@ class Frame:
         stamp_s: capture time.
         truth: all hands inside the image, also those behind something.
         identity: (N,) which hand each is.
+        hidden: (N,) whether something stands before it: a nearer hand, or `Actor.hidden`.
+        screened: (N,) whether that is something else than a hand.
         found: what the detector reports, best score first.
     """
 
     stamp_s: float
     truth: Hands
     identity: np.ndarray
+    hidden: np.ndarray
+    screened: np.ndarray
     found: Hands
 
 
@@ -147,10 +151,13 @@ class Stage:
                 if time_s - away_since[index] > NEW_IDENTITY_S:
                     identity[index], next_identity = next_identity, next_identity + 1
                 away_since[index] = time_s
-            hidden = np.array([actor.hidden(time_s) for actor in actors]) | _is_covered(truth)
+            screened = np.array([actor.hidden(time_s) for actor in actors])
+            hidden = screened | _is_covered(truth)
             found = self._detect(truth[np.flatnonzero(inside & ~hidden)])
             chosen = np.flatnonzero(inside)
-            yield Frame(time_s, truth[chosen], identity[chosen], found)
+            yield Frame(
+                time_s, truth[chosen], identity[chosen], hidden[chosen], screened[chosen], found
+            )
 
     def _hand(self, actor: Actor, time_s: float) -> Hands:
         """Return the true hand of an actor."""

@@ -25,6 +25,7 @@ class MediaPipeBaseline:
     Args:
         python: an interpreter that has mediapipe 0.10.21.
         max_hands: most hands in one image.
+        video: whether the images follow each other, so that hands are followed, too.
         worker: the script that it runs.
 
     Raises:
@@ -33,7 +34,9 @@ class MediaPipeBaseline:
 
     score_threshold = 0.0
 
-    def __init__(self, python: str, max_hands: int = 10, worker: Path = _WORKER):
+    def __init__(
+        self, python: str, max_hands: int = 10, *, video: bool = False, worker: Path = _WORKER
+    ):
         self._python = python
         try:
             self._process = subprocess.Popen(
@@ -47,7 +50,7 @@ class MediaPipeBaseline:
                 f"Cannot run {python} ({error.strerror}): give an interpreter that has "
                 "mediapipe==0.10.21."
             ) from error
-        self._send(f"{max_hands}\n".encode())
+        self._send(f"{max_hands} {'video' if video else 'images'}\n".encode())
 
     def __call__(self, image: np.ndarray, intrinsics: Any = None) -> Hands:
         """Find hands.

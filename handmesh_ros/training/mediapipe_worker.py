@@ -1,8 +1,9 @@
 """The process of MediaPipe Hands, for `handmesh evaluate --mediapipe PYTHON`.
 
-It runs in that interpreter, by its path, and so needs nothing but mediapipe and NumPy. Full model,
-every image on its own. Standard input: the most hands, then for each image its height and width
-and its RGB bytes; standard output: a line of JSON for each image.
+It runs in that interpreter, by its path, and so needs nothing but mediapipe and NumPy. Full model.
+Standard input: the most hands and whether the images are those of a video ("video") or each on its
+own ("images"), then for each image its height and width and its RGB bytes; standard output: a line
+of JSON for each image.
 """
 
 import json
@@ -18,8 +19,9 @@ def main():
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the libraries print is no answer
     images = sys.stdin.buffer
+    max_hands, kind = images.readline().split()
     detector = mediapipe.solutions.hands.Hands(
-        static_image_mode=True, max_num_hands=int(images.readline()), model_complexity=1
+        static_image_mode=kind == b"images", max_num_hands=int(max_hands), model_complexity=1
     )
     for header in images:
         height, width = map(int, header.split())

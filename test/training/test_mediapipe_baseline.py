@@ -9,7 +9,8 @@ from handmesh_ros.training.mediapipe_baseline import MediaPipeBaseline
 WORKER = """
 import json, sys
 images = sys.stdin.buffer
-most = int(images.readline())
+most, kind = images.readline().split()
+most = int(most) if kind == b"images" else 1
 for header in images:
     height, width = map(int, header.split())
     data = images.read(height * width * 3)
@@ -49,6 +50,14 @@ def test_hands_come_back_best_first_in_pixels(baseline):
     assert found.handedness.tolist() == [1, 0]
     np.testing.assert_allclose(found.score, [0.5, 0.2])
     assert (found.box[:, 0] < [50, 20]).all() and (found.box[:, 2] > [70, 40]).all()
+
+
+def test_a_video_is_announced_as_one(tmp_path):
+    worker = tmp_path / "worker.py"
+    worker.write_text(WORKER)
+    baseline = MediaPipeBaseline(sys.executable, max_hands=3, video=True, worker=worker)
+    assert len(baseline(image(20, 50))) == 1, "the worker of this test takes one hand of a video"
+    baseline.close()
 
 
 def test_no_hands_and_then_hands_again(baseline):

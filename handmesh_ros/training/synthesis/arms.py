@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from handmesh_ros.hand.template import HandTemplate
 
 UPPER_ARM_LENGTH = 0.30
+LARGEST_WRIST_BEND = np.deg2rad(55)
 STATIONS = 8
 """Number of places along the forearm where its cross-section is known; the last is its end."""
 
@@ -43,6 +44,23 @@ def sample_arm(rng: np.random.Generator) -> ArmPose:
     tilt, fold = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(0, 110))
     elbow = axis_angle(np.cos(tilt) * y + np.sin(tilt) * z, fold)
     return ArmPose(axis_angle(z, bend) @ axis_angle(y, aside), elbow)
+
+
+def arm_towards(elbow: np.ndarray, hand: np.ndarray, wrist: np.ndarray, is_right: bool) -> ArmPose:
+    """Return the stretched arm of a hand that points to its elbow, as far as the wrist bends.
+
+    Args:
+        elbow: (3,) where it points to, camera frame, metres.
+        hand: (3, 3) rotation of the wrist, camera frame.
+        wrist: (3,) metres.
+        is_right: side of the hand.
+    """
+    towards = hand.T @ (elbow - wrist)
+    towards = towards / np.linalg.norm(towards) * (1 if is_right else np.diag(MIRROR))
+    axis = np.cross([1.0, 0.0, 0.0], towards)
+    bend = np.arctan2(np.linalg.norm(axis), towards[0])
+    axis /= max(float(np.linalg.norm(axis)), 1e-9)
+    return ArmPose(axis_angle(axis, min(bend, LARGEST_WRIST_BEND)), np.eye(3))
 
 
 class ArmShape:
