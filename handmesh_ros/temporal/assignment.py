@@ -22,7 +22,7 @@ SIZE = 0.1
 OTHER_SIDE_POSTURE = 6.0
 """Poses of a left and a right hand cannot be compared: this cost stands in for the difference."""
 
-GATE = 4.0
+GATE = 6.0
 """Further apart than so many standard deviations, in position or depth, it is another hand."""
 
 WORST_COST = 60.0
