@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 
 from handmesh_ros.arguments import checked, namespace
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.node import DetectorNode, load_estimator
-from handmesh_ros.ros.program import own_arguments, run_program, warn_of_unused_files
+from handmesh_ros.ros.program import initialise, own_arguments, run_program, warn_of_unused_files
 from handmesh_ros.runtime.shared_backends import SharedBackends
 
 
@@ -42,10 +40,7 @@ def _start(words: Sequence[str]) -> int:
     names = [name.strip("/") for name in options.namespaces or ()]
     if len(set(names)) < len(names):
         raise HandmeshError("--namespaces has one twice: each needs its own.")
-    # Our own handlers let the nodes say good-bye (markers, model) before ROS is gone.
-    rclpy.init(args=list(words), signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    initialise(words)  # The nodes say good-bye (markers, model) before ROS is gone.
     return _run(options.namespaces or [None], words)
 
 

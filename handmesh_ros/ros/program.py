@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,7 @@ import rclpy
 from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from handmesh_ros.errors import HandmeshError
@@ -34,6 +36,19 @@ def run_program(name: str, work: Callable[[], int]) -> int:
         return 1
     finally:
         rclpy.try_shutdown()
+
+
+def initialise(words: Sequence[str]) -> None:
+    """Initialise rclpy so that an interrupt is a `KeyboardInterrupt` of the main thread.
+
+    rclpy's own handlers shut ROS down at any moment: what is being made or said then fails.
+
+    Args:
+        words: the command line, without the program.
+    """
+    rclpy.init(args=list(words), signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def own_arguments(words: Sequence[str]) -> list[str]:
@@ -80,14 +95,15 @@ def run_node(name: str, description: str, make: Callable[[], Node]) -> int:
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         ).parse_args(own_arguments(words))
-        rclpy.init(args=words)
-        # Before the node says anything: an executor that an interrupt leaves half made complains.
-        executor = SingleThreadedExecutor()
         try:
+            initialise(words)
+            # Before the node says anything: one that an interrupt leaves half made complains.
+            executor = SingleThreadedExecutor()
             node = make()
             warn_of_unused_files(words, [node])
             executor.add_node(node)
-            executor.spin()
+            while rclpy.ok():
+                executor.spin_once(timeout_sec=0.5)
         except (KeyboardInterrupt, ExternalShutdownException):
             pass
         return 0
