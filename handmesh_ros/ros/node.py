@@ -363,7 +363,8 @@ class DetectorNode(LifecycleNode):
             self.get_logger().error(text + trace)
 
     def _publish_diagnostics(self) -> None:
-        now_s, image_topic = time.monotonic(), self._image_topic()
+        now_s = time.monotonic()
+        image_topic = self.resolve_topic_name(self._image_topic())  # with remappings
         self._diagnostics.publish(
             status_message(
                 self._statistics,
@@ -373,7 +374,7 @@ class DetectorNode(LifecycleNode):
                 details=self._details,
                 wanted_s=now_s - self._wanted_since_s if self._inputs() else None,
                 latency_budget_ms=self.parameters.latency_budget_ms,
-                image_topic=self.resolve_topic_name(image_topic),
+                image_topic=image_topic,
                 camera_count=self.count_publishers(image_topic),
             )
         )
