@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +152,18 @@ def make_rig(ros: Any, tiny_model: Path, request: pytest.FixtureRequest) -> Iter
 
     rigs: list[Rig] = []
 
-    def make(load: Callable = load_estimator, start: bool = True, **parameters: Any) -> Rig:
+    def make(
+        load: Callable = load_estimator,
+        start: bool = True,
+        remappings: Sequence[str] = (),
+        **parameters: Any,
+    ) -> Rig:
         namespace = f"/rig_{abs(hash(request.node.nodeid)) % 10**8}_{len(rigs)}"
         values = {"model": str(tiny_model), **parameters}
         node = DetectorNode(
             load,
             namespace=namespace,
+            cli_args=["--ros-args", *(word for rule in remappings for word in ("-r", rule))],
             parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
         )
         rigs.append(Rig(ros, node, namespace))

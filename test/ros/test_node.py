@@ -270,6 +270,19 @@ def test_a_calibration_of_a_scaled_image_is_scaled(make_rig, image, camera_info)
     np.testing.assert_allclose(hands[-1].intrinsics, [30, 30, 15.5, 11.5])
 
 
+def test_diagnostics_look_for_the_camera_where_image_is_remapped_to(make_rig, image, monkeypatch):
+    monkeypatch.setattr("handmesh_ros.ros.diagnostics.GRACE_S", 0.0)
+    rig = make_rig(lazy=False, remappings=["image:=/elsewhere/image"])
+    said = rig.listen("/diagnostics", DiagnosticArray)
+
+    def says(words):
+        return lambda: any(words in array.status[0].message for array in said)
+
+    rig.wait_for(says("on /elsewhere/image, which nobody publishes"))
+    rig.client.create_publisher(type(image), "/elsewhere/image", 1)
+    rig.wait_for(says("on /elsewhere/image, though it has a publisher"))
+
+
 def test_no_subscriber_no_work(make_rig, image):
     rig = make_rig()
     publisher = rig.client.create_publisher(Image, "image", 1)
