@@ -81,13 +81,13 @@ def find_unused_files(arguments: Sequence[str], node_names: Sequence[str]) -> li
     Args:
         arguments: of the process, such as `--ros-args --params-file robot.yaml`.
         node_names: fully qualified, such as "/robot/detector".
+
+    Raises:
+        HandmeshError: a file cannot be read.
     """
     sentences = []
     for value in _files(arguments):
-        try:
-            sections = [name for name, _ in _sections(_load(Path(value)))]
-        except HandmeshError:
-            continue  # ROS has read it, and has said what it thinks of it.
+        sections = [name for name, _ in _sections(_load(Path(value)))]
         if not any(_applies(section, name) for section in sections for name in node_names):
             found = f"only for {', '.join(sections)}" if sections else "for no node at all"
             sentences.append(

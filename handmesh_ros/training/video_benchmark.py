@@ -51,6 +51,11 @@ SCREEN_SIZE, SCREEN_BEFORE = np.array([0.2, 0.2, 0.01]), 0.09
 """Of the board that hides a hand, and how far it stands before its middle, metres."""
 
 CLOTH = np.array([0.10, 0.16, 0.22])
+"""Linear RGB factor of the sleeves."""
+
+GLOSS = 0.35
+"""Of the skin."""
+
 SHOWN_STEP = 45
 """Images of a scene from one to the next that `--pictures` keeps."""
 
@@ -109,8 +114,8 @@ class SceneRenderer:
         )  # fmt: skip
         elbow = wrist + ELBOW * ([1, 1, 1] if is_right else [-1, 1, 1])
         arm = arm_towards(elbow, rotations[0], wrist, is_right)
-        sleeve = np.random.default_rng(self._seed), (self._sampler.first_material, CLOTH)
-        meshes = self._sampler.hand_meshes(sleeve[0], posed, number, arm, 0.35, sleeve[1])
+        wrinkles, cloth = np.random.default_rng(self._seed), (self._sampler.first_material, CLOTH)
+        meshes = self._sampler.hand_meshes(wrinkles, posed, number, arm, GLOSS, cloth)
         size = float(hand_length(hand.joints)[0]) / self._mean_length
         return [replace(mesh, vertices=wrist + size * (mesh.vertices - wrist)) for mesh in meshes]
 
