@@ -47,9 +47,10 @@ def is_unobstructed(joints: np.ndarray, is_seen: np.ndarray) -> np.ndarray:
     spheres = (_SPHERES @ joints[is_seen]).reshape(-1, 3)
     points = joints.reshape(-1, 3)
     distance = np.maximum(np.sqrt(np.einsum("pd,pd->p", points, points)), _NEAREST_M)
-    rays = points / distance[:, None]
-    along = rays @ spheres.T
-    across = np.einsum("sd,sd->s", spheres, spheres) - along**2
-    hidden = (across < SPHERE_M**2) & (along > _NEAREST_M)
-    hidden &= along < distance[:, None] - IN_FRONT_M
+    along = (points / distance[:, None]) @ spheres.T
+    # The ray meets a sphere where the square of its distance to the middle, |s|² - along², is
+    # less than that of the radius.
+    hidden = along * along > np.einsum("sd,sd->s", spheres, spheres) - np.float32(SPHERE_M**2)
+    hidden &= along > _NEAREST_M
+    hidden &= along < distance[:, None] - np.float32(IN_FRONT_M)
     return ~hidden.any(1).reshape(count, 21)

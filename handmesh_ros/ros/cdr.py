@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+from std_msgs.msg import Header
 
 
 class CdrWriter:
@@ -27,6 +28,12 @@ class CdrWriter:
         encoded = text.encode() + b"\0"
         self.write("I", len(encoded))
         self._buffer += encoded
+
+    def write_header(self, header: Header) -> None:
+        """Append a std_msgs/Header."""
+        self.write("i", header.stamp.sec)
+        self.write("I", header.stamp.nanosec)
+        self.write_string(header.frame_id)
 
     def write_sequence(self, elements: np.ndarray) -> None:
         """Append a sequence of structures of equal numbers: (N, fields) float32 or float64."""

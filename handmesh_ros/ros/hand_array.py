@@ -81,9 +81,7 @@ class HandArray:
     def to_bytes(self, latency: LatencyBreakdown) -> bytes:
         """Return the serialised HandMeshArray."""
         writer = CdrWriter()
-        writer.write("i", self.header.stamp.sec)
-        writer.write("I", self.header.stamp.nanosec)
-        writer.write_string(self.header.frame_id)
+        writer.write_header(self.header)
         writer.write("I", len(self.hands))
         fields = self.hands.dtype.fields
         if len(self.hands) and fields:

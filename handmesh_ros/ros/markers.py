@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from handmesh_ros.errors import HandmeshError
@@ -156,13 +157,12 @@ def serialize(
     contents: list[MarkerContent], stamp: Time, frame_id: str, lifetime_s: float
 ) -> bytes:
     """Return a serialised visualization_msgs/MarkerArray."""
+    header = Header(stamp=stamp, frame_id=frame_id)
     lifetime = (int(lifetime_s), int(lifetime_s % 1.0 * 1e9))
     writer = CdrWriter()
     writer.write("I", len(contents))
     for content in contents:
-        writer.write("i", stamp.sec)
-        writer.write("I", stamp.nanosec)
-        writer.write_string(frame_id)
+        writer.write_header(header)
         writer.write_string(content.namespace)
         writer.write("i", content.id, content.type, content.action)
         writer.write("d", *content.pose)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -26,6 +25,7 @@ from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.hand.vectors import lengths
 from handmesh_ros.hand.visibility import is_inside, is_unobstructed
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
+from handmesh_ros.ros.cdr import CdrWriter
 from handmesh_ros.ros.geometry import wrist_covariances
 from handmesh_ros.ros.hand_array import HandArray, hand_layout
 from handmesh_ros.temporal.tracker import State, TrackedHands
@@ -105,17 +105,17 @@ def joint_weights(hands: Hands, is_seen: np.ndarray, image_size: tuple[int, int]
     return weights * is_inside(hands.keypoints_2d, image_size)
 
 
-def wrists_message(array: HandArray) -> PoseArray:
-    """Return the wrists of the hands that are not lost, in their order.
+def wrists_to_bytes(array: HandArray) -> bytes:
+    """Return the wrists of the hands that are not lost as a serialised geometry_msgs/PoseArray.
 
-    The x axis of each pose points out of the palm, z from the wrist along the hand.
+    They come in the order of the hands. The x axis of each points out of the palm, z from the wrist
+    along the hand.
     """
-    alive = array.hands[array.hands["state"] != State.LOST]
-    places, turns = alive["position"].tolist(), alive["orientation"].tolist()
-    return PoseArray(
-        header=array.header,
-        poses=[_pose(place, turn) for place, turn in zip(places, turns, strict=True)],
-    )
+    poses = np.concatenate([array.hands["position"], array.hands["orientation"]], axis=1)
+    writer = CdrWriter()
+    writer.write_header(array.header)
+    writer.write_sequence(poses[array.hands["state"] != State.LOST])
+    return writer.to_bytes()
 
 
 def message_to_hands(message: HandMeshArray) -> Hands:
@@ -209,11 +209,6 @@ def pixel_boxes(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
 
 def _corners(box: RegionOfInterest) -> tuple[int, int, int, int]:
     return box.x_offset, box.y_offset, box.x_offset + box.width, box.y_offset + box.height
-
-
-def _pose(place: list[float], turn: list[float]) -> Pose:
-    position = Point(**dict(zip("xyz", place, strict=True)))
-    return Pose(position=position, orientation=Quaternion(**dict(zip("xyzw", turn, strict=True))))
 
 
 def _bytes(values: np.ndarray) -> array.array:

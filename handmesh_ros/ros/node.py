@@ -34,7 +34,7 @@ from handmesh_ros.ros.detection import HandDetector, ImageMessage
 from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
 from handmesh_ros.ros.hand_array import check_hand_layout
 from handmesh_ros.ros.markers import check_marker_layout
-from handmesh_ros.ros.messages import topology_message, wrists_message
+from handmesh_ros.ros.messages import topology_message, wrists_to_bytes
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameter_server import ParameterServer
 from handmesh_ros.ros.parameters import Parameters
@@ -327,7 +327,7 @@ class DetectorNode(LifecycleNode):
         result.latency.age_ms = self._age_ms(message.header)
         self._hands.publish(result.array.to_bytes(result.latency))
         if self._wrists.get_subscription_count():
-            self._wrists.publish(wrists_message(result.array))
+            self._wrists.publish(wrists_to_bytes(result.array))
         if self._hands_raw.get_subscription_count():
             raw = processing.raw_array(result, parameters)
             self._hands_raw.publish(raw.to_bytes(result.latency))

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from geometry_msgs.msg import PoseArray
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -20,7 +21,7 @@ from handmesh_ros.ros.bags import BagReader, BagWriter, choose_topic, type_name
 from handmesh_ros.ros.camera_info import CameraInfos
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector, ImageMessage
-from handmesh_ros.ros.messages import topology_message, wrists_message
+from handmesh_ros.ros.messages import topology_message, wrists_to_bytes
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.ros.processing import HandProcessing
@@ -213,7 +214,9 @@ class Replay:
             self._results.write_serialized(
                 self._prefix + name, time_ns, array.to_bytes(unmeasured), HandMeshArray
             )
-        self._results.write(self._prefix + "wrists", time_ns, wrists_message(result.array))
+        self._results.write_serialized(
+            self._prefix + "wrists", time_ns, wrists_to_bytes(result.array), PoseArray
+        )
         summary.hands += len(result.hands)
         summary.tracks = max([summary.tracks, *result.tracked.track_id.tolist()])
 

@@ -12,7 +12,7 @@ import numpy as np
 from std_msgs.msg import Header
 
 from handmesh_ros.msg import LatencyBreakdown
-from handmesh_ros.ros.messages import hand_array, wrists_message
+from handmesh_ros.ros.messages import hand_array, wrists_to_bytes
 from handmesh_ros.temporal.benchmark import FIRST_HELD_OUT_SEED, scenes
 from handmesh_ros.temporal.scenes import CENTRE_PX, FOCAL_PX, RATE_HZ, SIZE_PX, Stage
 from handmesh_ros.temporal.tracker import Tracker
@@ -37,7 +37,7 @@ def step_ms(images: int) -> np.ndarray:
         between = time.perf_counter()
         array = hand_array(tracked, header, image_size=size, intrinsics=intrinsics)
         array.to_bytes(LatencyBreakdown())
-        wrists_message(array)
+        wrists_to_bytes(array)
         moments.append((begin, between, time.perf_counter()))
     return 1e3 * np.diff(moments, axis=1)
 

@@ -21,10 +21,15 @@ def least_cost_pairs(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         (P,) rows, ascending, and (P,) their columns; P is the lesser of M and N.
     """
+    if not cost.size:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
     if len(cost) > cost.shape[1]:
         columns, rows = least_cost_pairs(cost.T)
         order = np.argsort(rows)
         return rows[order], columns[order]
+    nearest = cost.argmin(1)
+    if len(set(nearest.tolist())) == len(cost):
+        return np.arange(len(cost)), nearest  # No two rows want the same column: the usual case.
     table, columns_left = cost.tolist(), range(cost.shape[1])
     row_price, column_price = [0.0] * len(table), [0.0] * len(columns_left)
     row_of = [-1] * len(columns_left)
@@ -51,5 +56,5 @@ def least_cost_pairs(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             row_of[column] = row_of[before[column]] if before[column] >= 0 else new
             column = before[column]
     pairs = sorted((row, column) for column, row in enumerate(row_of) if row >= 0)
-    rows, columns = np.array(pairs, np.intp).reshape(-1, 2).T
+    rows, columns = np.array(pairs, np.intp).T
     return rows, columns

@@ -9,6 +9,7 @@ from handmesh_ros.hand.hands import Hands
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 
+from geometry_msgs.msg import PoseArray
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
@@ -20,7 +21,7 @@ from handmesh_ros.ros.messages import (
     image_message,
     message_to_hands,
     topology_message,
-    wrists_message,
+    wrists_to_bytes,
 )
 from handmesh_ros.temporal.tracker import State, TrackedHands
 
@@ -133,7 +134,8 @@ def test_wrists_are_those_of_the_hands_that_are_not_lost(two_hands):
         TrackedHands.untracked(two_hands), state=np.array([State.LOST, State.TRACKED], np.uint8)
     )
     header = Header(frame_id="camera")
-    wrists = wrists_message(hand_array(tracked, header, **OPTIONS))
+    sent = wrists_to_bytes(hand_array(tracked, header, **OPTIONS))
+    wrists = deserialize_message(sent, PoseArray)
     assert wrists.header == header
     assert list(wrists.poses) == [received(tracked).hands[1].wrist.pose]
 
