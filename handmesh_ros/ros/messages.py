@@ -108,8 +108,8 @@ def joint_weights(hands: Hands, is_seen: np.ndarray, image_size: tuple[int, int]
 def wrists_to_bytes(array: HandArray) -> bytes:
     """Return the wrists of the hands that are not lost as a serialised geometry_msgs/PoseArray.
 
-    They come in the order of the hands. The x axis of each points out of the palm, z from the wrist
-    along the hand.
+    They come in the order of the hands. The x axis of each points out of the palm, z from the
+    wrist along the hand.
     """
     poses = np.concatenate([array.hands["position"], array.hands["orientation"]], axis=1)
     writer = CdrWriter()
