@@ -8,7 +8,7 @@ from handmesh_ros.temporal.measurement import Measurement
 from handmesh_ros.temporal.pairing import least_cost_pairs
 from handmesh_ros.temporal.tracks import Tracks
 
-POSITION, DEPTH, ROTATION, POSE = (0.12, 3.0), (0.06, 0.7), (0.35, 3.0), (0.08, 0.5)
+POSITION, DEPTH, ROTATION, POSE = (0.12, 1.5), (0.06, 0.7), (0.35, 3.0), (0.08, 0.5)
 """Standard deviations of differences, at once and what each unseen second adds: the position, of
 a prediction at constant velocity, in hand lengths; the depth, relative; the wrist's rotation in
 radians; the RMS difference of the joints in the wrist's frame in hand lengths."""
@@ -19,13 +19,17 @@ HIDDEN_POSITION = 0.3
 SIZE = 0.1
 """Standard deviation of the estimated size, relative."""
 
+MOST_DEPTH, MOST_POSTURE = 9.0, 16.0
+"""A depth or a pose costs at most this. A network that sees half a hand, or a blurred one, errs by
+many times its usual error in these; the place in the image still tells whose hand it is."""
+
 OTHER_SIDE_POSTURE = 6.0
 """Poses of a left and a right hand cannot be compared: this cost stands in for the difference."""
 
 GATE = 6.0
-"""Further apart than so many standard deviations, in position or depth, it is another hand."""
+"""Further apart than so many standard deviations of the position it is another hand."""
 
-WORST_COST = 60.0
+WORST_COST = 36.0
 """Above this sum of squared differences a new hand is likelier."""
 
 _NEVER = 1e6
@@ -73,15 +77,15 @@ def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:
     pose = (tracks.local_joints / length[..., None]).reshape(len(tracks), 1, -1)
     pose = pose - (seen.local_joints / seen.length[:, None, None]).reshape(len(seen), -1)
     bent = np.einsum("mnk,mnk->mn", pose, pose) / 21.0 / _sigma(POSE, gap_s) ** 2
-    posture = np.minimum(rotation**2 + bent, 30.0)
+    posture = np.minimum(rotation**2 + bent, MOST_POSTURE)
 
     is_right = tracks.is_right[:, None]
     comparable = is_right == seen.is_right
     size = np.log(length / seen.length) / SIZE
     side = np.logaddexp(0.0, np.where(is_right, -1.0, 1.0) * seen.side_odds)
-    total = position**2 + depth**2 + size**2 + side
+    total = position**2 + np.minimum(depth**2, MOST_DEPTH) + size**2 + side
     total += np.where(comparable, posture, OTHER_SIDE_POSTURE)
-    return np.where((position > GATE) | (depth > GATE), _NEVER, total)
+    return np.where(position > GATE, _NEVER, total)
 
 
 def _position(tracks: Tracks, gap_s: np.ndarray) -> np.ndarray:

@@ -152,9 +152,16 @@ class OneEuro:
         """Return the (3, P) cut-offs, slopes and rests of points from those of their groups."""
         return _per_point(smoothing, self._counts)
 
-    def ahead(self, horizon_s: np.ndarray) -> np.ndarray:
-        """Return (M, P, D) values carried on at their rates for (M,) seconds."""
-        return self.moved(self.value, self.rate * horizon_s[:, None, None])
+    def ahead(self, horizon_s: np.ndarray, fastest: np.ndarray | float = np.inf) -> np.ndarray:
+        """Return (M, P, D) values carried on at their rates for (M,) seconds.
+
+        Args:
+            horizon_s: (M,) for how long.
+            fastest: bounds of the rates' lengths; a number or (P,).
+        """
+        speed = np.sqrt(np.einsum("mpd,mpd->mp", self.rate, self.rate))
+        share = np.minimum(1.0, fastest / np.maximum(speed, 1e-9))
+        return self.moved(self.value, self.rate * (share * horizon_s[:, None])[..., None])
 
     @staticmethod
     def rate_size(size: int) -> int:

@@ -15,6 +15,10 @@ from handmesh_ros.temporal.steady import SteadyOneEuro
 COAST_S = 0.15
 """Time constant of the velocity of a hand that is carried on unseen: no hand flies away."""
 
+FASTEST = (4.0, 1.0)
+"""Bounds of that velocity: across, distances from the camera per second; along the ray, relative to
+the distance, per second. One image that went wrong makes a rate that no hand has."""
+
 SIDE_LOCK = 25.0
 """Bound of the log-odds collected for a side, so that a wrong lock can be undone."""
 
@@ -178,7 +182,7 @@ class Tracks:
 
     def expected_points(self) -> np.ndarray:
         """Return the (M, 25, 2) points, as in `Measurement`, carried on for the tracks' ages."""
-        return self.points.ahead(_coast(self.age_s))
+        return self._carried_on(_coast(self.age_s))
 
     def shift(self, rows: np.ndarray, pixels: np.ndarray) -> None:
         """Move tracks across the image, at their distance.
@@ -200,7 +204,7 @@ class Tracks:
 
     def translation(self, ahead_s: np.ndarray) -> np.ndarray:
         """Return the (M, 3) wrists, carried on for (M,) seconds, metres, camera frame."""
-        return _translation(self.points.ahead(_coast(ahead_s)))
+        return _translation(self._carried_on(_coast(ahead_s)))
 
     def poses(self, ahead_s: np.ndarray, score: np.ndarray) -> Hands:
         """Return all tracks as hands, carried on at their velocities for (M,) seconds.
@@ -212,7 +216,7 @@ class Tracks:
             score: (M,) theirs.
         """
         coast_s = _coast(ahead_s)
-        translation = _translation(self.points.ahead(coast_s))
+        translation = _translation(self._carried_on(coast_s))
         turns = self.turns.value
         if coast_s.any():
             turns = turns.copy()
@@ -241,6 +245,10 @@ class Tracks:
             colors=self._colors,
             scale_source=self.scale_source,
         )
+
+    def _carried_on(self, coast_s: np.ndarray) -> np.ndarray:
+        """Return the (M, 25, 2) points, moved at their rates for (M,) seconds."""
+        return self.points.ahead(coast_s, _FASTEST) if coast_s.any() else self.points.value
 
     def _settle_side(self, rows: np.ndarray | slice, side_odds: np.ndarray) -> np.ndarray:
         """Collect evidence for a side; return (n,) where a track has changed its side."""
@@ -271,6 +279,9 @@ class Tracks:
         measured_once = (best == ScaleSource.DEPTH) & (source != ScaleSource.DEPTH)
         self.scale_source[rows] = np.where(measured_once, ScaleSource.CALIBRATED, best)
         return length / seen.length
+
+
+_FASTEST = np.array([*FASTEST, *[np.inf] * 23])
 
 
 def _blend(mean: np.ndarray, rows: np.ndarray | slice, new: np.ndarray, gain: np.ndarray) -> None:

@@ -26,6 +26,16 @@ def pair() -> Hands:
     return next(iter(Stage(EXACT).play(actors, STEP_S))).found
 
 
+def farther(hands: Hands, factor: list[float]) -> Hands:
+    """The same hands, in their own size, at so many times their distance."""
+    step = hands.translation * (np.array(factor, np.float32)[:, None] - 1.0)
+    return hands.replace(
+        translation=hands.translation + step,
+        joints=hands.joints + step[:, None],
+        vertices=hands.vertices + step[:, None],
+    )
+
+
 def identities(actors: list[Actor], duration_s: float, noise: Noise = EXACT):
     """Which ids each true hand had while it was seen; what the tracker said at each image."""
     tracker, seen, reports = Tracker(), {}, []
@@ -109,6 +119,25 @@ def test_lost_is_said_once_and_the_id_never_comes_back(pair):
     assert states[10:] == [[]] * 5
     np.testing.assert_allclose(reports[9].hands.joints, last, atol=1e-6)
     assert sorted(tracker(pair, next(stamps)).track_id.tolist()) == [3, 4]
+
+
+def test_a_distance_misjudged_in_one_image_changes_no_id(pair):
+    tracker = Tracker()
+    for number in range(12):
+        before = tracker(pair, number * STEP_S)
+    after = tracker(farther(pair, [1.7, 1.0]), 12 * STEP_S)
+    np.testing.assert_array_equal(after.track_id, before.track_id)
+
+
+def test_a_hand_misjudged_before_it_vanishes_does_not_fly_away(pair):
+    tracker, hand = Tracker(), pair[:1]
+    for number in range(12):
+        tracker(hand, number * STEP_S)
+    for number, factor in ((12, 1.7), (13, 2.0)):
+        last = tracker(farther(hand, [factor]), number * STEP_S)
+    carried = [tracker(pair[:0], number * STEP_S).hands for number in range(14, 26)]
+    distance = np.array([hands.translation[0, 2] for hands in carried])
+    assert (distance < 1.2 * last.hands.translation[0, 2]).all()
 
 
 def test_a_camera_that_stood_still_ends_the_ids(pair):
