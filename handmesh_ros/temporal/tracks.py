@@ -16,8 +16,8 @@ COAST_S = 0.15
 """Time constant of the velocity of a hand that is carried on unseen: no hand flies away."""
 
 FASTEST = (4.0, 1.0)
-"""Bounds of that velocity: across, distances from the camera per second; along the ray, relative to
-the distance, per second. One image that went wrong makes a rate that no hand has."""
+"""Bounds of that velocity: across the ray, in distances from the camera per second; along it,
+relative to the distance, per second. One image that went wrong makes a rate that no hand has."""
 
 SIDE_LOCK = 25.0
 """Bound of the log-odds collected for a side, so that a wrong lock can be undone."""
