@@ -26,9 +26,8 @@ def is_inside(keypoints_2d: np.ndarray, image_size: tuple[int, int]) -> np.ndarr
         keypoints_2d: (N, 21, 2) pixels.
         image_size: (height, width), pixels.
     """
-    height, width = image_size
-    x, y = keypoints_2d[..., 0], keypoints_2d[..., 1]
-    return (x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5)
+    beyond = np.array(image_size[::-1], np.float32) - np.float32(0.5)
+    return ((keypoints_2d >= -0.5) & (keypoints_2d < beyond)).all(-1)
 
 
 def is_unobstructed(joints: np.ndarray, is_seen: np.ndarray) -> np.ndarray:

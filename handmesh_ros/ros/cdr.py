@@ -12,11 +12,14 @@ import numpy as np
 from std_msgs.msg import Header
 
 
+_ENCAPSULATION = b"\x00\x01\x00\x00"  # plain CDR, little endian; alignment counts from behind it
+
+
 class CdrWriter:
     """Appends values in declaration order; every one is aligned to its own size."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = bytearray(_ENCAPSULATION)
 
     def write(self, kind: str, *values: float) -> None:
         """Append numbers of one kind, a letter of `struct`."""
@@ -42,14 +45,14 @@ class CdrWriter:
             self._align(elements.dtype.itemsize)
             self._buffer += np.ascontiguousarray(elements, elements.dtype.newbyteorder("<")).data
 
-    def write_aligned(self, data: bytes, alignment: int) -> None:
+    def write_aligned(self, data: memoryview, alignment: int) -> None:
         """Append what is laid out already; `alignment` is the size of its largest number."""
         self._align(alignment)
         self._buffer += data
 
     def to_bytes(self) -> bytes:
         """Return the message with its encapsulation header."""
-        return b"\x00\x01\x00\x00" + bytes(self._buffer)
+        return bytes(self._buffer)
 
     def _align(self, size: int) -> None:
-        self._buffer += bytes(-len(self._buffer) % size)
+        self._buffer += bytes((len(_ENCAPSULATION) - len(self._buffer)) % size)

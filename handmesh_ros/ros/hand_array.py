@@ -87,7 +87,7 @@ class HandArray:
         if len(self.hands) and fields:
             # The first row begins where four-byte fields may; its first eight-byte field, and
             # with it all that follows, is aligned anew.
-            rows, first = self.hands.tobytes(), fields["position"][1]
+            rows, first = self.hands.view(np.uint8).data, fields["position"][1]
             writer.write_aligned(rows[:first], 4)
             writer.write_aligned(rows[first:], 8)
         writer.write("d", *self.intrinsics.tolist())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -85,4 +85,4 @@ class Measurement:
         """Return the chosen hands."""
         if len(index) == len(self) and (np.diff(index) == 1).all():
             return self  # All of them in order: the usual case.
-        return Measurement(**{one.name: getattr(self, one.name)[index] for one in fields(self)})
+        return Measurement(**{name: values[index] for name, values in vars(self).items()})

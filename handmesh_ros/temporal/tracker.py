@@ -170,9 +170,10 @@ class Tracker:
         if len(new):
             tracks.append(seen[new], np.arange(self._next_id, self._next_id + len(new)))
             self._next_id += len(new)
-        measurement = np.concatenate([measurement, new])
-        lost = np.concatenate([lost, np.zeros(len(new), bool)])
-        result = self._report(tracks, measurement, lost, lost_after_s, ahead_s, pinch_ratio)
+            measurement = np.concatenate([measurement, new])
+            lost = np.concatenate([lost, np.zeros(len(new), bool)])
+            patience_s = np.concatenate([patience_s, np.zeros(len(new))])
+        result = self._report(tracks, measurement, lost, patience_s, ahead_s, pinch_ratio)
         if lost.any():
             tracks.keep(~lost)
         return result
@@ -208,14 +209,13 @@ class Tracker:
         tracks: Tracks,
         measurement: np.ndarray,
         lost: np.ndarray,
-        lost_after_s: float,
+        patience_s: np.ndarray,
         ahead_s: float,
         pinch_ratio: float,
     ) -> TrackedHands:
         state = np.where(lost, State.LOST, np.where(measurement < 0, State.PREDICTED, 0))
         state = state.astype(np.uint8)
-        patience_s = np.maximum(_patience_s(tracks, lost_after_s), 1e-3)
-        fading = np.clip(1.0 - tracks.age_s / patience_s, 0.0, 1.0)
+        fading = np.maximum(1.0 - tracks.age_s / np.maximum(patience_s, 1e-3), 0.0)
         fading = np.where(lost, 0.0, fading)
         score = tracks.score * fading
         hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s), score)
