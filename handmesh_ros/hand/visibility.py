@@ -27,7 +27,8 @@ def is_inside(keypoints_2d: np.ndarray, image_size: tuple[int, int]) -> np.ndarr
         image_size: (height, width), pixels.
     """
     beyond = np.array(image_size[::-1], np.float32) - np.float32(0.5)
-    return ((keypoints_2d >= -0.5) & (keypoints_2d < beyond)).all(-1)
+    inside = (keypoints_2d >= -0.5) & (keypoints_2d < beyond)
+    return inside[..., 0] & inside[..., 1]
 
 
 def is_unobstructed(joints: np.ndarray, is_seen: np.ndarray) -> np.ndarray:

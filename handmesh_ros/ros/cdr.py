@@ -11,7 +11,6 @@ import struct
 import numpy as np
 from std_msgs.msg import Header
 
-
 _ENCAPSULATION = b"\x00\x01\x00\x00"  # plain CDR, little endian; alignment counts from behind it
 
 
