@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,24 +28,46 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
     return settings, state
 
 
-def save_weights(source: str | Path, target: str | Path, input_size: int | None = None) -> None:
+def save_weights(
+    source: str | Path,
+    target: str | Path,
+    input_size: int | None = None,
+    mean_with: Sequence[str | Path] = (),
+) -> None:
     """Write a checkpoint's weights alone, in float16: an eighth of the size, to start from.
 
     Args:
         source: checkpoint of `handmesh train`.
         target: .ckpt file; `load_checkpoint` and `start_from` take it as any other.
         input_size: of the network that it will make, pixels; None for that of training.
+        mean_with: other checkpoints; the mean of all is written. Weights that were trained on from
+            the same start do better together than each alone (Wortsman et al., Model soups, 2022).
 
     Raises:
-        HandmeshError: the file cannot be read or is no checkpoint of this network.
+        HandmeshError: a file cannot be read, or the checkpoints are not of one network.
     """
     settings, state = load_checkpoint(source)
+    others = [load_checkpoint(path)[1] for path in mean_with]
+    for path, other in zip(mean_with, others, strict=True):
+        if _shapes(other) != _shapes(state):
+            raise HandmeshError(
+                f"{path} and {source} have other weights: only checkpoints of the same network "
+                "have a mean."
+            )
+    for name, values in state.items():
+        if others and values.is_floating_point():
+            same = [values, *(other[name] for other in others)]
+            state[name] = torch.stack([one.float() for one in same]).mean(0)
     settings["network"] = asdict(_sizes(settings, input_size))
     weights = {
         f"network.{name}": values.half() if values.is_floating_point() else values
         for name, values in state.items()
     }
     torch.save({"hyper_parameters": settings, "state_dict": weights}, target)
+
+
+def _shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: values.shape for name, values in state.items()}
 
 
 def trained_steps(path: str | Path) -> int:

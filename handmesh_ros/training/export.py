@@ -184,6 +184,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="side of the input image, a multiple of 32: smaller is faster (that of training)",
     )
+    parser.add_argument(
+        "--mean-with",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CKPT",
+        help="write the mean of these weights and the checkpoint's (to a .ckpt only)",
+    )
     parser.add_argument("--model-id", help="name and version (default: the file's name)")
     parser.add_argument(
         "--threshold", type=number(0, 1), default=0.3, help="default score threshold"
@@ -198,10 +206,14 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     if args.output.suffix not in (".onnx", ".ckpt"):
         raise HandmeshError(f"The output {args.output} must end with .onnx or .ckpt.")
-    Originals([args.checkpoint]).check(args.output)
+    if args.mean_with and args.output.suffix != ".ckpt":
+        raise HandmeshError(
+            f"--mean-with writes weights, not {args.output}: give a .ckpt, and export that."
+        )
+    Originals([args.checkpoint, *args.mean_with]).check(args.output)
     check_place(args.output)
     if args.output.suffix == ".ckpt":
-        save_weights(args.checkpoint, args.output, args.input_size)
+        save_weights(args.checkpoint, args.output, args.input_size, args.mean_with)
         print(f"{args.output} ({args.output.stat().st_size / 1e6:.1f} MB) is written.")
         return 0
     try:

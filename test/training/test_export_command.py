@@ -81,3 +81,33 @@ def test_a_checkpoint_from_before_the_lifter_still_loads(trained, tmp_path):
     torch.save(content, tmp_path / "broken.ckpt")
     with pytest.raises(HandmeshError, match="do not fit this version"):
         load_network(tmp_path / "broken.ckpt")
+
+
+def test_the_mean_of_weights_lies_between_them(trained, tmp_path):
+    checkpoint, network = trained
+    content = torch.load(checkpoint, weights_only=True)
+    state = content["state_dict"]
+    content["state_dict"] = {
+        name: values + 2.0 if values.is_floating_point() else values
+        for name, values in state.items()
+    }
+    torch.save(content, tmp_path / "other.ckpt")
+    mean = tmp_path / "mean.ckpt"
+    assert export_with(checkpoint, mean, "--mean-with", tmp_path / "other.ckpt") == 0
+    for name, values in load_network(mean).state_dict().items():
+        expected = network.state_dict()[name]
+        if values.is_floating_point():
+            expected = expected + 1.0
+        torch.testing.assert_close(values, expected, atol=1e-2, rtol=1e-2, msg=name)
+
+
+def test_only_weights_of_one_network_have_a_mean(trained, tmp_path):
+    checkpoint, _ = trained
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["network.heads.shape.weight"] = torch.zeros(10, 7)
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(HandmeshError, match=r"other\.ckpt and .*last\.ckpt have other weights"):
+        export_with(checkpoint, tmp_path / "a.ckpt", "--mean-with", tmp_path / "other.ckpt")
+    with pytest.raises(HandmeshError, match=r"give a \.ckpt"):
+        export_with(checkpoint, tmp_path / "a.onnx", "--mean-with", checkpoint)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "other.ckpt"]
