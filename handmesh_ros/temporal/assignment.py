@@ -19,7 +19,7 @@ HIDDEN_POSITION = 0.3
 SIZE = 0.1
 """Standard deviation of the estimated size, relative."""
 
-MOST_DEPTH, MOST_POSTURE = 9.0, 16.0
+MOST = 16.0
 """A depth or a pose costs at most this. A network that sees half a hand, or a blurred one, errs by
 many times its usual error in these; the place in the image still tells whose hand it is."""
 
@@ -28,6 +28,10 @@ OTHER_SIDE_POSTURE = 6.0
 
 GATE = 6.0
 """Further apart than so many standard deviations of the position it is another hand."""
+
+DEPTH_GATE = (0.7, 1.0)
+"""The same where the logarithms of the distances differ by more, at once and what each unseen
+second adds: no hand is at twice its distance in the next image, however the network errs."""
 
 WORST_COST = 36.0
 """Above this sum of squared differences a new hand is likelier."""
@@ -70,22 +74,24 @@ def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:
     across = (bearing[:, None] - seen.points[:, 0]) * (expected[:, 2:] / length)[:, None]
     position = np.sqrt(np.einsum("mnd,mnd->mn", across, across))
     position /= _position(tracks, gap_s)
-    depth = np.abs(np.log(expected[:, 2:]) - seen.points[:, 1, 0]) / _sigma(DEPTH, gap_s)
+    nearer = np.abs(np.log(expected[:, 2:]) - seen.points[:, 1, 0])
+    depth = nearer / _sigma(DEPTH, gap_s)
 
     cosine = np.abs(tracks.turns.value[:, 0] @ seen.turns[:, 0].T)
     rotation = 2.0 * np.arccos(np.minimum(cosine, 1.0)) / _sigma(ROTATION, gap_s)
     pose = (tracks.local_joints / length[..., None]).reshape(len(tracks), 1, -1)
     pose = pose - (seen.local_joints / seen.length[:, None, None]).reshape(len(seen), -1)
     bent = np.einsum("mnk,mnk->mn", pose, pose) / 21.0 / _sigma(POSE, gap_s) ** 2
-    posture = np.minimum(rotation**2 + bent, MOST_POSTURE)
+    posture = np.minimum(rotation**2 + bent, MOST)
 
     is_right = tracks.is_right[:, None]
     comparable = is_right == seen.is_right
     size = np.log(length / seen.length) / SIZE
     side = np.logaddexp(0.0, np.where(is_right, -1.0, 1.0) * seen.side_odds)
-    total = position**2 + np.minimum(depth**2, MOST_DEPTH) + size**2 + side
+    total = position**2 + np.minimum(depth**2, MOST) + size**2 + side
     total += np.where(comparable, posture, OTHER_SIDE_POSTURE)
-    return np.where(position > GATE, _NEVER, total)
+    possible = (position <= GATE) & (nearer <= _sigma(DEPTH_GATE, gap_s))
+    return np.where(possible, total, _NEVER)
 
 
 def _position(tracks: Tracks, gap_s: np.ndarray) -> np.ndarray:
