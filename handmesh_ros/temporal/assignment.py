@@ -19,7 +19,7 @@ HIDDEN_POSITION = 0.3
 SIZE = 0.1
 """Standard deviation of the estimated size, relative."""
 
-MOST = 16.0
+LARGEST_TERM = 16.0
 """A depth or a pose costs at most this. A network that sees half a hand, or a blurred one, errs by
 many times its usual error in these; the place in the image still tells whose hand it is."""
 
@@ -82,13 +82,13 @@ def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:
     pose = (tracks.local_joints / length[..., None]).reshape(len(tracks), 1, -1)
     pose = pose - (seen.local_joints / seen.length[:, None, None]).reshape(len(seen), -1)
     bent = np.einsum("mnk,mnk->mn", pose, pose) / 21.0 / _sigma(POSE, gap_s) ** 2
-    posture = np.minimum(rotation**2 + bent, MOST)
+    posture = np.minimum(rotation**2 + bent, LARGEST_TERM)
 
     is_right = tracks.is_right[:, None]
     comparable = is_right == seen.is_right
     size = np.log(length / seen.length) / SIZE
     side = np.logaddexp(0.0, np.where(is_right, -1.0, 1.0) * seen.side_odds)
-    total = position**2 + np.minimum(depth**2, MOST) + size**2 + side
+    total = position**2 + np.minimum(depth**2, LARGEST_TERM) + size**2 + side
     total += np.where(comparable, posture, OTHER_SIDE_POSTURE)
     possible = (position <= GATE) & (nearer <= _sigma(DEPTH_GATE, gap_s))
     return np.where(possible, total, _NEVER)

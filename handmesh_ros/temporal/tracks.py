@@ -281,7 +281,7 @@ class Tracks:
         return length / seen.length
 
 
-_FASTEST = np.array([*FASTEST, *[np.inf] * 23])
+_FASTEST = np.array([*FASTEST, *[np.inf] * 23])  # keypoints and corners are as fast as they are
 
 
 def _blend(mean: np.ndarray, rows: np.ndarray | slice, new: np.ndarray, gain: np.ndarray) -> None:

@@ -129,6 +129,14 @@ def test_a_distance_misjudged_in_one_image_changes_no_id(pair):
     np.testing.assert_array_equal(after.track_id, before.track_id)
 
 
+def test_a_hand_at_three_times_the_distance_is_another_one(pair):
+    tracker = Tracker()
+    for number in range(12):
+        tracker(pair, number * STEP_S)
+    report = tracker(farther(pair, [3.0, 1.0]), 12 * STEP_S)
+    assert report.track_id[report.measurement == 0].tolist() == [3]
+
+
 def test_a_hand_misjudged_before_it_vanishes_does_not_fly_away(pair):
     tracker, hand = Tracker(), pair[:1]
     for number in range(12):
