@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import BACKEND_NAMES
+from handmesh_ros.runtime.models import BUNDLED_MODELS
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -60,6 +61,19 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
         default="auto",
         metavar="NAME",
         help=f"auto, {', '.join(BACKEND_NAMES)}",
+    )
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Declare `--model` and `--detail-model`, the networks."""
+    names = ", ".join(BUNDLED_MODELS)
+    parser.add_argument(
+        "--model", metavar="MODEL", help=f".onnx graph, .ckpt checkpoint, or one of {names}"
+    )
+    parser.add_argument(
+        "--detail-model",
+        metavar="MODEL",
+        help="the same with a larger input, which looks at every image, too, for small hands",
     )
 
 

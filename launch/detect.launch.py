@@ -29,6 +29,7 @@ ARGUMENTS = {
         "YAML file with the node's parameters",
     ),
     "model": ("", "path of a trained model, NAME.onnx"),
+    "detail_model": ("", "a second one for small hands, such as mobile_512"),
     "backend": ("", "auto, tensorrt, tensorrt_rtx, onnxruntime, openvino, openvino_bf16 or torch"),
     "image_transport": ("", "raw or compressed"),
     "use_depth": ("", "true or false: take the hands' size from depth images"),
@@ -39,7 +40,7 @@ ARGUMENTS = {
     "fixed_frame": ("camera_optical_frame", "frame that RViz draws in"),
 }
 
-TEXTS = ("model", "backend", "image_transport")
+TEXTS = ("model", "detail_model", "backend", "image_transport")
 SWITCHES = ("use_depth", "autostart", "use_sim_time")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 
 from handmesh_ros.bench.contestant import Contestant
-from handmesh_ros.runtime.estimator import BUNDLED_MODEL
+from handmesh_ros.runtime.models import CAMERA_MODEL
 from handmesh_ros.runtime.parity import fixed_images
 from handmesh_ros.runtime.sidecar import Sidecar
 
@@ -70,7 +70,7 @@ def serve(model: str, setting: dict[str, object]) -> None:
 def main() -> None:
     """Run the comparison and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model", nargs="?", default=str(BUNDLED_MODEL))
+    parser.add_argument("model", nargs="?", default=str(CAMERA_MODEL))
     parser.add_argument("--repeat", type=int, default=100, help="calls (%(default)s)")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -24,7 +24,7 @@ try:
     from handmesh_ros.errors import HandmeshError
     from handmesh_ros.runtime.backend import Backend, module_of, open_backend
     from handmesh_ros.runtime.cuda import Device, open_cuda
-    from handmesh_ros.runtime.estimator import BUNDLED_MODEL
+    from handmesh_ros.runtime.models import BUNDLED_MODELS
     from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
     from handmesh_ros.runtime.parity import REDUCED_LIMIT, compare, fixed_images
 except ModuleNotFoundError as missing:
@@ -194,26 +194,35 @@ def verdict(network: Network, rows: list[Row]) -> str:
     return f"{told}, {eager_ms / best:.1f} × PyTorch eager (at least {LEAST_SPEED_UP:g}: {met})."
 
 
-def networks(models: list[Path], checkpoint: Path, folder: Path) -> list[Network]:
+def networks(models: list[list[Path]], checkpoint: Path, folder: Path) -> list[Network]:
     """Return what is to be measured.
 
     Args:
-        models: graphs of `mobile`; the first is the float32 reference.
+        models: for each size of `mobile` its graphs; the first is the float32 reference.
         checkpoint: of `mobile`; where it is missing, so is PyTorch.
         folder: for what is made on the way.
     """
-    reference = OnnxRuntimeBackend(models[0], cuda=False)
     has_torch = importlib.util.find_spec("torch") is not None
     known = checkpoint if has_torch and checkpoint.is_file() else None
-    graphs = list(models)
-    if known and not models[1:]:
-        graphs += _exported(known, folder / "mobile-float16.onnx", is_trained=True)
-    found = [Network("mobile", tuple(graphs), known, reference, 1.0)]
+    found = [_trained(graphs, known, folder) for graphs in models]
     if has_torch and RESNET50.is_file():
         untrained = _untrained(folder / "resnet50.ckpt")
         made = _exported(untrained, folder / "resnet50-float16.onnx", is_trained=False)
         found.append(Network("resnet50 at 384", tuple(made), untrained, None, 2.0))
     return found
+
+
+def _trained(models: list[Path], checkpoint: Path | None, folder: Path) -> Network:
+    reference = OnnxRuntimeBackend(models[0], cuda=False)
+    graphs, own = list(models), None
+    if checkpoint is not None:
+        from handmesh_ros.training.checkpoint import save_weights
+
+        own = folder / f"{models[0].stem}.ckpt"
+        save_weights(checkpoint, own, reference.sidecar.input_size)
+        if not models[1:]:
+            graphs += _exported(own, folder / f"{own.stem}-float16.onnx", is_trained=True)
+    return Network(models[0].stem, tuple(graphs), own, reference, 1.0)
 
 
 def _untrained(target: Path) -> Path:
@@ -303,7 +312,10 @@ def main() -> int:
     """Run the check; 0 also where there is no GPU."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "models", nargs="*", type=Path, help="graphs; the first is the float32 reference"
+        "models",
+        nargs="*",
+        type=Path,
+        help="graphs of one size; the first is the float32 reference (the bundled ones)",
     )
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "weights" / "mobile.ckpt")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks")
@@ -317,7 +329,8 @@ def main() -> int:
         return 0
     try:
         with tempfile.TemporaryDirectory() as folder:
-            found = networks(args.models or [BUNDLED_MODEL], args.checkpoint, Path(folder))
+            models = [args.models] if args.models else [[path] for path in BUNDLED_MODELS.values()]
+            found = networks(models, args.checkpoint, Path(folder))
             report, drifts = check(device, found)
     except HandmeshError as error:
         print(f"gpu-check: {error}", file=sys.stderr)

@@ -22,6 +22,7 @@ try:
     from handmesh_ros.arguments import number
     from handmesh_ros.commands.frames import Source, find_sources, read_frames
     from handmesh_ros.errors import HandmeshError
+    from handmesh_ros.runtime.models import DETAIL_MODEL
 except ImportError as error:
     if __name__ != "__main__":
         raise
@@ -40,7 +41,8 @@ def run(source: str, files: list[Source], seconds: float | None, model: str, fol
         source: a photo, a folder, a video or /dev/videoN.
         files: of the source; none of a camera.
         seconds: how long; None plays the source once.
-        model: path of a model; empty for the bundled one.
+        model: path or name of a model; empty for the bundled one, and for photos the one for
+            small hands beside it.
         folder: for the results.
 
     Raises:
@@ -49,6 +51,8 @@ def run(source: str, files: list[Source], seconds: float | None, model: str, fol
     _check_folder(folder)
     photos = sum(not file.is_video for file in files)
     parameters = ["-p", f"model:={model}"] if model else []
+    if not model and photos == len(files) > 0:  # Nothing moves: there is time to look twice.
+        parameters = ["-p", f"detail_model:={DETAIL_MODEL.stem}"]
     if photos and len(files) > 1:
         parameters += ["-p", "track:=false"]  # A hand is not followed from photo to photo.
     if len(files) > 1:
@@ -213,7 +217,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--source", default="", help="photo, folder, video or /dev/videoN")
     parser.add_argument("--seconds", type=number(0.1), help="how long to play it, over and over")
-    parser.add_argument("--model", default="", help="NAME.onnx instead of the bundled model")
+    parser.add_argument("--model", default="", help="NAME.onnx, mobile or mobile_512")
     parser.add_argument("--out", type=Path, default=Path("out") / "demo")
     options = parser.parse_args()
     source = options.source or str(BUNDLED_CLIP)

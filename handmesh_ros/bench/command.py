@@ -23,7 +23,7 @@ from handmesh_ros.commands.places import cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import BACKEND_NAMES, check_name, module_of
 from handmesh_ros.runtime.cpu_choice import processor
-from handmesh_ros.runtime.estimator import BUNDLED_MODEL
+from handmesh_ros.runtime.models import find_model
 
 STAGES = ("preprocess_ms", "inference_ms", "decode_ms", "message_ms", "total_ms", "cpu_ms")
 PERCENTILES = (50, 95, 99)
@@ -194,10 +194,11 @@ def _percentiles(samples: list[dict[str, float]]) -> dict[str, dict[str, float]]
 
 def _commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """Yield the title and the command line of each contestant."""
-    for model in args.models or [str(BUNDLED_MODEL)]:
+    for model in args.models or [""]:
         for name in ["torch"] if model.endswith(".ckpt") else args.backends:
             command = [sys.executable, "-m", "handmesh_ros.bench.worker"]
-            yield f"{Path(model).name} on {name}", [*command, model, name, str(args.threads or 0)]
+            path = find_model(model)
+            yield f"{path.name} on {name}", [*command, str(path), name, str(args.threads or 0)]
     if args.mediapipe is not None:
         worker = Path(__file__).with_name("mediapipe_worker.py")
         yield "MediaPipe", [args.mediapipe, "-I", str(worker)]

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
-from handmesh_ros.arguments import add_backend, checked, number
+from handmesh_ros.arguments import add_backend, add_models, checked, number
 from handmesh_ros.commands.frames import (
     Frame,
     Source,
@@ -26,11 +26,13 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.runtime.models import DETAIL_MODEL
 from handmesh_ros.runtime.preprocess import (
     ASSUMED_FOV_DEG,
     check_intrinsics,
     intrinsics_from_fov,
 )
+from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
 from handmesh_ros.view.draw import draw_hands
 
 
@@ -63,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="score above which a find is a hand (the model's)",
     )
-    parser.add_argument("--model", metavar="FILE", help=".onnx graph or .ckpt checkpoint")
+    add_models(parser)
     add_backend(parser)
 
 
@@ -84,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json not in (None, "-"):
         originals.check(Path(args.json))
     drawings = None if args.draw is None else DrawingWriter(Path(args.draw), originals)
-    estimator = Estimator.from_file(args.model, args.backend, score_threshold=args.threshold)
+    detail_model = args.detail_model or ("" if args.model else DETAIL_MODEL)
+    estimator = open_looks(args.model, detail_model, args.backend, score_threshold=args.threshold)
     detection = _Detection(
         estimator=estimator,
         camera=lambda height, width: (
@@ -135,11 +138,10 @@ def parse_fov(text: str) -> float:
     return fov_deg
 
 
-def _json_writer(args: argparse.Namespace, estimator: Estimator) -> JsonWriter:
-    sidecar = estimator.backend.sidecar
+def _json_writer(args: argparse.Namespace, estimator: Estimator | TwoLooks) -> JsonWriter:
     model = {
-        "model_id": sidecar.model_id,
-        "hand_model": sidecar.hand_model.name,
+        "model_id": estimator.model_id,
+        "hand_model": estimator.backend.sidecar.hand_model.name,
         "score_threshold": estimator.score_threshold,
     }
     return JsonWriter(args.json, model, estimator.template.closed_faces if args.mesh else None)
@@ -165,7 +167,7 @@ class _Input:
 class _Detection:
     """One run over many files, and what it has seen so far."""
 
-    estimator: Estimator
+    estimator: Estimator | TwoLooks
     camera: Callable[[int, int], np.ndarray]
     report: TextIO
     drawings: DrawingWriter | None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import AUTO_ORDER
-from handmesh_ros.runtime.estimator import BUNDLED_MODEL
+from handmesh_ros.runtime.models import CAMERA_MODEL, find_model
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 from handmesh_ros.runtime.parity import REDUCED_LIMIT, compare
 from handmesh_ros.runtime.tensorrt_backend import TensorRtBackend, build_only
@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action, text in ACTIONS.items():
         subparser = actions.add_parser(action, help=text, description=text)
         subparser.add_argument(
-            "model", nargs="?", default=BUNDLED_MODEL, type=Path, help=".onnx (the bundled model)"
+            "model",
+            nargs="?",
+            default=CAMERA_MODEL,
+            type=find_model,
+            help=f".onnx, or the name of a bundled model ({CAMERA_MODEL.stem})",
         )
         subparser.add_argument(
             "--backend", choices=AUTO_ORDER[:-1], default=AUTO_ORDER[0], help="(%(default)s)"

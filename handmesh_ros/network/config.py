@@ -14,7 +14,8 @@ class NetworkConfig:
 
     Args:
         backbone: "hand_landmark" or "resnet50".
-        input_size: side of the square input image, pixels, a multiple of 32.
+        input_size: width of the input image, pixels, a multiple of 32.
+        input_height: its height, likewise; 0 for a square image, as all are in training.
         stride: of the shared feature map and the centre heatmaps, 4 or 8 network pixels.
         max_hands: K, slots of the output.
         channels: C of the shared feature map.
@@ -38,6 +39,7 @@ class NetworkConfig:
     window_cells: int = 6
     fine_cells: int = 8
     color_rank: int = 64
+    input_height: int = 0
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -46,8 +48,14 @@ class NetworkConfig:
             )
         if self.stride not in (4, 8):
             raise HandmeshError(f"The network's stride is {self.stride}: it must be 4 or 8.")
-        if self.input_size < 64 or self.input_size % 32:
-            raise HandmeshError(
-                f"The network's input size is {self.input_size}: it must be a multiple of 32, "
-                "at least 64."
-            )
+        for pixels in self.input_shape:
+            if pixels < 64 or pixels % 32:
+                raise HandmeshError(
+                    f"The network's input size is {pixels}: it must be a multiple of 32, at "
+                    "least 64."
+                )
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """Height and width of the input image, pixels."""
+        return self.input_height or self.input_size, self.input_size

@@ -108,15 +108,16 @@ class WindowReader(nn.Module):
             grids.append(grid.reshape(-1, 2))
         self.register_buffer("grid", torch.cat(grids), persistent=False)
 
-    def forward(self, maps: list[Tensor], image: Tensor, window: Tensor, extent: int) -> Tensor:
+    def forward(self, maps: list[Tensor], image: Tensor, window: Tensor, stride: int) -> Tensor:
         """Return (N, outputs): means of all maps, the layout at stride 16, the detail.
 
         Args:
             maps: the shared map (B, C, H, W), then coarser ones.
             image: (N,) index of each hand's image in the batch.
             window: (N, 3) centre and side of each square, network pixels.
-            extent: side of the image, network pixels.
+            stride: of the shared map, network pixels.
         """
+        extent = _extent(maps, stride)
         points = window[:, None, :2] + self.grid * window[:, 2, None, None]
         count, fine = self.coarse_points, self.fine_cells
         read = [_read(features, image, points, extent) for features in maps[:2]]
@@ -167,7 +168,7 @@ class BoxHead(nn.Module):
             window: (N, 3) centre and side of the square to look into, network pixels; None for
                 the one around the coarse box.
         """
-        extent = stride * maps[0].shape[3]
+        extent = _extent(maps, stride)
         read = [_read(features, image, centre[:, None], extent)[:, 0] for features in maps]
         at_centre = self.from_centre(torch.cat(read, dim=1))  # (N, hidden / 2)
         size = torch.exp(self.size(at_centre)[:, 0].clamp(-3, 3)) * (8.0 * stride)  # (N,)
@@ -176,7 +177,7 @@ class BoxHead(nn.Module):
         coarse = torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], dim=1)
         if window is None:
             window = box_windows(coarse.detach())
-        in_window = self.from_window(reader(maps, image, window, extent))
+        in_window = self.from_window(reader(maps, image, window, stride))
         corners = (self.box(in_window) + self.corners) * window[:, 2:]  # from the middle
         return HandBoxes(
             size=size,
@@ -237,9 +238,9 @@ class HandHeads(nn.Module):
             is_right: (N,) 1 for right hands; None to decide it here.
             side_logit: (N,) what the heatmaps say of the side; used when it is decided here.
         """
-        count, extent = window.shape[0], stride * maps[0].shape[3]
+        count, extent = window.shape[0], _extent(maps, stride)
         middle, side = window[:, None, :2], window[:, 2, None, None]
-        in_window = self.from_window(reader(maps, image, window, extent))
+        in_window = self.from_window(reader(maps, image, window, stride))
         coarse = self.coarse_keypoints(in_window).reshape(count, 21, 2)  # in windows
         palm_logit, turn_logit = self.palm(in_window)[:, 0], self.turn(in_window)[:, 0]
         # Which side a hand is of follows from which face of it is seen and which way round its
@@ -296,14 +297,21 @@ def palm_turn(keypoints: Tensor) -> Tensor:
     return cross * torch.rsqrt(lengths + 1e-12)
 
 
-def _read(features: Tensor, image: Tensor, points: Tensor, extent: int) -> Tensor:
+def _extent(maps: list[Tensor], stride: int) -> Tensor:
+    """Return (2,) width and height of the images whose shared map comes first, network pixels."""
+    return torch.tensor(
+        [stride * maps[0].shape[3], stride * maps[0].shape[2]], device=maps[0].device
+    )
+
+
+def _read(features: Tensor, image: Tensor, points: Tensor, extent: Tensor) -> Tensor:
     """Read a map bilinearly at network pixels.
 
     Args:
-        features: (B, C, H, W) of a square image.
+        features: (B, C, H, W).
         image: (N,) index into B.
         points: (N, P, 2) network pixels; whole numbers are pixel centres.
-        extent: side of the image, network pixels.
+        extent: (2,) width and height of the image, network pixels.
 
     Returns:
         (N, P, C); zeros outside the image.

@@ -108,9 +108,9 @@ class HandNetwork(nn.Module):
 
     def _register_cells(self) -> None:
         """Constant tables cell → centre and side: no integer division in the exported graph."""
-        cells = self.config.input_size // self.config.stride
-        index = torch.arange(cells * cells)
-        x, y = index % cells, torch.div(index, cells, rounding_mode="floor")
+        rows, columns = (pixels // self.config.stride for pixels in self.config.input_shape)
+        index = torch.arange(rows * columns)
+        x, y = index % columns, torch.div(index, columns, rounding_mode="floor")
         centre = (torch.stack([x, y], dim=1) + 0.5) * self.config.stride - 0.5
         self.register_buffer("cell_centre", centre.repeat(2, 1), persistent=False)
         self.register_buffer(
@@ -183,7 +183,7 @@ class HandNetwork(nn.Module):
         """Find the hands of one image: the graph that is exported.
 
         Args:
-            image: (1, S, S, 3) uint8 RGB, letterboxed.
+            image: (1, H, W, 3) uint8 RGB, letterboxed, of `NetworkConfig.input_shape`.
             intrinsics: (1, 4) float32 fx, fy, cx, cy, network pixels.
 
         Returns:

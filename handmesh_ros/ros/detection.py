@@ -22,6 +22,7 @@ from handmesh_ros.ros.images import compressed_to_rgb, image_to_rgb
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.preprocess import intrinsics_from_fov
+from handmesh_ros.runtime.two_looks import TwoLooks
 
 ImageMessage: TypeAlias = Image | CompressedImage
 
@@ -72,7 +73,7 @@ class HandDetector:
 
     def __init__(
         self,
-        estimator: Estimator,
+        estimator: Estimator | TwoLooks,
         template: HandTemplate,
         camera_infos: CameraInfos,
         say: Callable[[str], None],

@@ -45,6 +45,7 @@ from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
 from handmesh_ros.runtime.backend import Opener, open_backend
 from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
 
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -65,8 +66,8 @@ STOP_PATIENCE_S = 10.0
 """How long an image in work is waited for when the node is deactivated."""
 
 
-def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Estimator:
-    """Load the model that the parameters name.
+def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Estimator | TwoLooks:
+    """Load the models that the parameters name.
 
     Args:
         parameters: of the node.
@@ -75,8 +76,14 @@ def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Est
     Raises:
         HandmeshError: it or the backend cannot be used.
     """
-    path, threads = parameters.model or None, parameters.threads or None
-    return Estimator.from_file(path, parameters.backend, threads=threads, opener=opener)
+    threads = parameters.threads or None
+    return open_looks(
+        parameters.model,
+        parameters.detail_model,
+        parameters.backend,
+        threads=threads,
+        opener=opener,
+    )
 
 
 class DetectorNode(LifecycleNode):
@@ -91,7 +98,9 @@ class DetectorNode(LifecycleNode):
     """
 
     def __init__(
-        self, load: Callable[[Parameters], Estimator] = load_estimator, **node_options: Any
+        self,
+        load: Callable[[Parameters], Estimator | TwoLooks] = load_estimator,
+        **node_options: Any,
     ) -> None:
         super().__init__("detector", **node_options)
         self._parameter_server = ParameterServer(self)

@@ -44,7 +44,13 @@ class Parameters(ParameterSet):
     listed: ClassVar[str] = "docs/parameters.md lists them"
 
     model: str = parameter(
-        "", "path of the trained model, NAME.onnx; empty takes the bundled one", read_only=True
+        "", "name of a bundled model or path, NAME.onnx; empty takes mobile", read_only=True
+    )
+    detail_model: str = parameter(
+        "",
+        "the same with a larger input, which looks at every image, too, for small hands: "
+        "mobile_512; empty for none",
+        read_only=True,
     )
     backend: str = parameter(
         "auto",

@@ -12,6 +12,7 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, MODEL_JOINT_NAMES
+from handmesh_ros.runtime.models import BUNDLED_MODELS
 from handmesh_ros.runtime.sidecar import Sidecar
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,8 @@ def open_backend(
     path = Path(path)
     if not path.is_file():
         raise HandmeshError(
-            f"There is no model at {path}: give the path of an exported .onnx file or a .ckpt."
+            f"There is no model at {path}: give the path of an exported .onnx file or a .ckpt, "
+            f"or one of the bundled {' and '.join(BUNDLED_MODELS)}."
         )
     if path.suffix not in (".onnx", ".ckpt"):
         raise HandmeshError(

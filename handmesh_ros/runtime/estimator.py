@@ -13,6 +13,7 @@ from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.backend import Backend, Opener, open_backend
 from handmesh_ros.runtime.duplicates import suppress_duplicates
+from handmesh_ros.runtime.models import find_model
 from handmesh_ros.runtime.preprocess import (
     Letterbox,
     Preprocessor,
@@ -20,8 +21,6 @@ from handmesh_ros.runtime.preprocess import (
     check_intrinsics,
     intrinsics_from_fov,
 )
-
-BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "models" / "mobile.onnx"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Estimator:
     @classmethod
     def from_file(
         cls,
-        path: str | Path | None = None,
+        model: str | Path | None = None,
         backend: str = "auto",
         *,
         template: HandTemplate | None = None,
@@ -88,7 +87,8 @@ class Estimator:
         """Load a model and run it once, so that the first image is as fast as the others.
 
         Args:
-            path: NAME.onnx with NAME.json beside it, or a .ckpt; None takes the bundled model.
+            model: NAME.onnx with NAME.json beside it, a .ckpt, or the name of a bundled model;
+                None or "" takes "mobile".
             backend: "auto" or one of `backend.BACKEND_NAMES`.
             template: the hand model that it was trained with; None takes the bundled one.
             score_threshold: in [0, 1]; None takes the one of the sidecar.
@@ -98,7 +98,7 @@ class Estimator:
         Raises:
             HandmeshError: the model or the backend cannot be used; the message says why.
         """
-        opened = opener(BUNDLED_MODEL if path is None else path, backend, threads=threads)
+        opened = opener(find_model(model), backend, threads=threads)
         try:
             estimator = cls(opened, template=template, score_threshold=score_threshold)
             estimator(np.zeros((*opened.sidecar.input_size, 3), np.uint8))

@@ -68,12 +68,12 @@ class TorchBackend:
         self._network = network.to(self._device)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.has_graph = cuda_graph
-        size = loaded.config.input_size
         recorded = torch.compile(self._network) if compiled else self._network
-        self._recording = _Recording(recorded, size, self._device) if cuda_graph else None
+        shape = loaded.config.input_shape
+        self._recording = _Recording(recorded, shape, self._device) if cuda_graph else None
         self.sidecar = Sidecar(
             model_id=path.stem,
-            input_size=(size, size),
+            input_size=shape,
             max_hands=loaded.config.max_hands,
             hand_model=HandModelReference.of(HandTemplate.bundled()),
             score_threshold=CHECKPOINT_SCORE_THRESHOLD,
@@ -113,17 +113,17 @@ class _Recording:
 
     Args:
         network: on the device.
-        size: side of its input image, pixels.
+        shape: height and width of its input image, pixels.
         device: the GPU.
 
     Raises:
         HandmeshError: it does something that cannot be recorded.
     """
 
-    def __init__(self, network: Network, size: int, device: torch.device) -> None:
+    def __init__(self, network: Network, shape: tuple[int, int], device: torch.device) -> None:
         pinned = device.type == "cuda"
-        self._image_given = torch.zeros(1, size, size, 3, dtype=torch.uint8, pin_memory=pinned)
-        self._image = torch.zeros(1, size, size, 3, dtype=torch.uint8, device=device)
+        self._image_given = torch.zeros(1, *shape, 3, dtype=torch.uint8, pin_memory=pinned)
+        self._image = torch.zeros(1, *shape, 3, dtype=torch.uint8, device=device)
         self._intrinsics = torch.ones(1, 4, device=device)
         self._graph = torch.cuda.CUDAGraph()
         try:

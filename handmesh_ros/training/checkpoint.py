@@ -31,7 +31,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.T
 def save_weights(
     source: str | Path,
     target: str | Path,
-    input_size: int | None = None,
+    input_size: tuple[int, int] | None = None,
     mean_with: Sequence[str | Path] = (),
 ) -> None:
     """Write a checkpoint's weights alone, in float16: an eighth of the size, to start from.
@@ -39,7 +39,8 @@ def save_weights(
     Args:
         source: checkpoint of `handmesh train`.
         target: .ckpt file; `load_checkpoint` and `start_from` take it as any other.
-        input_size: of the network that it will make, pixels; None for that of training.
+        input_size: (height, width) of the network that it will make, pixels; None for that of
+            training.
         mean_with: other checkpoints; the mean of all is written. Weights that were trained on from
             the same start do better together than each alone (Wortsman et al., Model soups, 2022).
 
@@ -93,12 +94,12 @@ def _read(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
-def load_network(checkpoint: str | Path, input_size: int | None = None) -> HandNetwork:
+def load_network(checkpoint: str | Path, input_size: tuple[int, int] | None = None) -> HandNetwork:
     """Return the network of a checkpoint, in evaluation mode.
 
     Args:
         checkpoint: that `handmesh train` or `save_weights` wrote.
-        input_size: side of its input image, pixels, any that fits; None for that of training.
+        input_size: (height, width) of its input image, pixels; None for that of training.
 
     Raises:
         HandmeshError: the file is no checkpoint of this network, or there is no such size.
@@ -109,9 +110,12 @@ def load_network(checkpoint: str | Path, input_size: int | None = None) -> HandN
     return network.eval()
 
 
-def _sizes(settings: dict[str, Any], input_size: int | None) -> NetworkConfig:
+def _sizes(settings: dict[str, Any], input_size: tuple[int, int] | None) -> NetworkConfig:
     sizes = NetworkConfig(**settings["network"])
-    return replace(sizes, input_size=input_size) if input_size else sizes
+    if input_size is None:
+        return sizes
+    height, width = input_size
+    return replace(sizes, input_size=width, input_height=0 if height == width else height)
 
 
 def load_weights(network: HandNetwork, checkpoint: str | Path) -> None:

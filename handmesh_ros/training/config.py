@@ -149,7 +149,13 @@ class TrainingConfig:
             for section in sections:
                 place = place.setdefault(section, {})
             place[last] = yaml.safe_load(value)
-        return _build(cls, content, str(path))
+        config = _build(cls, content, str(path))
+        if config.network.input_height:
+            raise HandmeshError(
+                f"{path} sets network.input_height, but training images are square: leave it out, "
+                "and give `handmesh export` --input-size WIDTHxHEIGHT."
+            )
+        return config
 
 
 def _number(value: Any) -> Any:

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from handmesh_ros.arguments import add_backend, count, number
+from handmesh_ros.arguments import add_backend, add_models, count, number
 from handmesh_ros.commands.places import check_place
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.datasets.geometry import turned
 from handmesh_ros.training.datasets.published import READERS
@@ -67,7 +68,7 @@ def true_hands(sample: Sample, hand_model: HandModel) -> TrueHands:
 
 
 def evaluate(
-    estimator: Estimator | MediaPipeBaseline,
+    estimator: Estimator | TwoLooks | MediaPipeBaseline,
     dataset: ShardDataset,
     *,
     limit: int | None = None,
@@ -138,7 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predictions", type=Path, metavar="FILE", help="write the data set's submission file"
     )
-    parser.add_argument("--model", type=Path, help="model file (default: the bundled one)")
+    add_models(parser)
     add_backend(parser)
     parser.add_argument(
         "--threshold", type=number(0, 1), help="score threshold (default: the model's)"
@@ -176,8 +177,8 @@ def run(args: argparse.Namespace) -> int:
     for target in filter(None, (args.json, args.predictions)):
         check_place(target)
     data_sets = {} if args.dataset else _open(args.data)
-    estimator = Estimator.from_file(
-        args.model, backend=args.backend, score_threshold=args.threshold
+    estimator = open_looks(
+        args.model, args.detail_model, args.backend, score_threshold=args.threshold
     )
     tables: dict[str, Any] = {}
     if args.dataset is None:

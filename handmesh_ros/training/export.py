@@ -15,7 +15,7 @@ import onnx
 import torch
 
 from handmesh_ros import __version__
-from handmesh_ros.arguments import count, number
+from handmesh_ros.arguments import checked, number
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
@@ -86,11 +86,11 @@ def export(
     """
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    size = network.config.input_size
+    height, width = network.config.input_shape
     template = HandTemplate.bundled()
     sidecar = Sidecar(
         model_id=model_id,
-        input_size=(size, size),
+        input_size=(height, width),
         max_hands=network.config.max_hands,
         hand_model=HandModelReference(template.name, template.sha256, len(template.template)),
         score_threshold=score_threshold,
@@ -104,8 +104,8 @@ def export(
     exported = with_float16(network) if precision == "float16" else network
     graph = _Graph(exported, output_names).eval()
     example = (
-        torch.zeros(1, size, size, 3, dtype=torch.uint8),
-        torch.tensor([[float(size), float(size), size / 2, size / 2]]),
+        torch.zeros(1, height, width, 3, dtype=torch.uint8),
+        torch.tensor([[float(width), float(width), width / 2, height / 2]]),
     )
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.inference_mode():
@@ -160,6 +160,21 @@ def graph_drift(network: HandNetwork, path: str | Path, images: int = 6) -> Drif
     return drift(pairs, backend.sidecar.score_threshold)
 
 
+def parse_input_size(text: str) -> tuple[int, int]:
+    """Return (height, width) of "SIDE" or "WIDTHxHEIGHT", pixels.
+
+    Raises:
+        HandmeshError: it is neither.
+    """
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() for side in sides):
+        raise HandmeshError(
+            f"The input size {text!r} is neither a number of pixels nor WIDTHxHEIGHT: write it "
+            "like 320 or 384x288."
+        )
+    return int(sides[-1]), int(sides[0])
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("checkpoint", type=Path, help=".ckpt file that `handmesh train` wrote")
@@ -180,9 +195,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--input-size",
-        type=count(),
+        type=checked(parse_input_size),
         metavar="PX",
-        help="side of the input image, a multiple of 32: smaller is faster (that of training)",
+        help="side of the input image, or WIDTHxHEIGHT, multiples of 32: smaller is faster, "
+        "larger finds smaller hands (that of training)",
     )
     parser.add_argument(
         "--mean-with",

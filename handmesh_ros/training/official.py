@@ -18,6 +18,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import RIGHT
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.runtime.two_looks import TwoLooks
 from handmesh_ros.training.datasets.annotated import check_lengths
 from handmesh_ros.training.datasets.files import read_json
 from handmesh_ros.training.datasets.freihand import FreiHand
@@ -34,7 +35,7 @@ Figures = dict[str, Any]
 
 
 def evaluate_officially(
-    estimator: Estimator,
+    estimator: Estimator | TwoLooks,
     name: str,
     folder: Path,
     *,
@@ -82,7 +83,10 @@ def evaluate_officially(
 
 
 def _single_hand(
-    estimator: Estimator, data: FreiHand | Ho3d, predictions: Path | None, limit: int | None
+    estimator: Estimator | TwoLooks,
+    data: FreiHand | Ho3d,
+    predictions: Path | None,
+    limit: int | None,
 ) -> Figures:
     """One right hand an image. HO-3D gives the wrist's place, and the prediction is put there."""
     labels = data.folder / f"{data.split}_xyz.json"
@@ -120,7 +124,7 @@ def _single_hand(
 
 
 def _interhand(
-    estimator: Estimator, data: InterHand, limit: int | None, threshold: float
+    estimator: Estimator | TwoLooks, data: InterHand, limit: int | None, threshold: float
 ) -> Figures:
     """The hand of each side is the likeliest detection of that side."""
     scores = TwoHandScores()
@@ -134,7 +138,7 @@ def _interhand(
     return {"images": len(_indices(len(data), limit)), **scores.summary()}
 
 
-def _rhd(estimator: Estimator, data: Rhd, limit: int | None) -> Figures:
+def _rhd(estimator: Estimator | TwoLooks, data: Rhd, limit: int | None) -> Figures:
     """The protocol looks at the hand with more pixels, and tells its side."""
     scores, images = PalmScores(), 0
     for index in _indices(len(data), limit):

@@ -9,7 +9,7 @@ import pytest
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import open_backend
 from handmesh_ros.runtime.cuda import open_cuda
-from handmesh_ros.runtime.estimator import BUNDLED_MODEL
+from handmesh_ros.runtime.models import CAMERA_MODEL
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 from handmesh_ros.runtime.parity import REDUCED_LIMIT, compare
 
@@ -24,10 +24,10 @@ def gpu():
 
 @pytest.mark.gpu
 def test_onnxruntime_on_cuda_agrees_with_the_cpu():
-    backend = OnnxRuntimeBackend(BUNDLED_MODEL)
+    backend = OnnxRuntimeBackend(CAMERA_MODEL)
     if "CUDA" not in backend.name:
         pytest.skip("ONNX Runtime has no CUDA provider here")
-    assert compare(backend, OnnxRuntimeBackend(BUNDLED_MODEL, cuda=False)).within(REDUCED_LIMIT)
+    assert compare(backend, OnnxRuntimeBackend(CAMERA_MODEL, cuda=False)).within(REDUCED_LIMIT)
 
 
 @pytest.mark.tensorrt
@@ -36,10 +36,10 @@ def test_an_engine_agrees_with_the_cpu_and_is_found_again(library, tmp_path, mon
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     monkeypatch.setenv("HANDMESH_CACHE", str(tmp_path))
-    backend = open_backend(BUNDLED_MODEL, library)
-    assert compare(backend, OnnxRuntimeBackend(BUNDLED_MODEL, cuda=False)).within(REDUCED_LIMIT)
+    backend = open_backend(CAMERA_MODEL, library)
+    assert compare(backend, OnnxRuntimeBackend(CAMERA_MODEL, cuda=False)).within(REDUCED_LIMIT)
     backend.close()
     (engine,) = tmp_path.glob("*.engine")
     built = engine.stat().st_mtime_ns
-    open_backend(BUNDLED_MODEL, library).close()
+    open_backend(CAMERA_MODEL, library).close()
     assert engine.stat().st_mtime_ns == built

@@ -85,7 +85,7 @@ def test_what_cannot_be_recorded_is_one_sentence(monkeypatch):
     monkeypatch.setattr(torch_backend.torch.cuda, "Stream", refuse)
     cpu = torch.device("cpu")
     with pytest.raises(HandmeshError, match="cannot record .*not permitted") as error:
-        torch_backend._Recording(torch.nn.Identity(), 64, cpu)
+        torch_backend._Recording(torch.nn.Identity(), (64, 64), cpu)
     assert "\n" not in str(error.value)
 
 
@@ -126,7 +126,7 @@ def fake_recording(monkeypatch):
     monkeypatch.setattr(cuda, "current_stream", lambda: stream)
     monkeypatch.setattr(cuda, "stream", lambda chosen: contextlib.nullcontext())
     monkeypatch.setattr(cuda, "graph", record)
-    recording = torch_backend._Recording(network, 8, torch.device("cpu"))
+    recording = torch_backend._Recording(network, (8, 8), torch.device("cpu"))
 
     def replay():
         with torch.inference_mode():

@@ -53,13 +53,28 @@ def test_weights_alone_are_small_and_give_the_same_network(trained, tmp_path):
 def test_another_input_size_is_the_same_network_on_other_pixels(trained, tmp_path):
     checkpoint, network = trained
     assert export_with(checkpoint, tmp_path / "a.ckpt", "--input-size", "96") == 0
-    for loaded in (load_network(tmp_path / "a.ckpt"), load_network(checkpoint, 96)):
+    for loaded in (load_network(tmp_path / "a.ckpt"), load_network(checkpoint, (96, 96))):
         assert loaded.config.input_size == 96
         names = zip(loaded.state_dict().items(), network.state_dict().items(), strict=True)
         for (name, values), (_, expected) in names:
             torch.testing.assert_close(values, expected, atol=1e-3, rtol=1e-3, msg=name)
     assert export_with(checkpoint, tmp_path / "a.onnx", "--input-size", "96") == 0
     assert Sidecar.read(tmp_path / "a.json").input_size == (96, 96)
+
+
+def test_a_landscape_input_is_written_as_width_x_height(trained, tmp_path):
+    checkpoint, _ = trained
+    assert export_with(checkpoint, tmp_path / "a.onnx", "--input-size", "128x64") == 0
+    assert Sidecar.read(tmp_path / "a.json").input_size == (64, 128)
+    assert export_with(checkpoint, tmp_path / "a.ckpt", "--input-size", "128x64") == 0
+    assert load_network(tmp_path / "a.ckpt").config.input_shape == (64, 128)
+
+
+@pytest.mark.parametrize("size", ["wide", "64x", "64x64x64", "-64", "6.4e1"])
+def test_a_size_that_is_none_is_refused(trained, tmp_path, size, capsys):
+    with pytest.raises(SystemExit):
+        export_with(trained[0], tmp_path / "a.onnx", f"--input-size={size}")
+    assert "neither a number of pixels nor WIDTHxHEIGHT" in capsys.readouterr().err
 
 
 def test_a_size_that_the_trunk_cannot_halve_is_refused(trained, tmp_path):

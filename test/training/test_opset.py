@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.estimator import BUNDLED_MODEL
+from handmesh_ros.runtime.models import CAMERA_MODEL
 from handmesh_ros.training.opset import to_opset_17
 
 
@@ -62,6 +62,6 @@ def test_what_has_no_counterpart_is_refused():
 
 
 def test_the_bundled_network_has_a_counterpart():
-    model = onnx.load(Path(BUNDLED_MODEL))
+    model = onnx.load(Path(CAMERA_MODEL))
     if model.opset_import[0].version == 18:
         assert to_opset_17(model).opset_import[0].version == 17

@@ -144,6 +144,7 @@ def test_sampler_goes_on_and_splits_between_processes():
         ("nmae: x", "no setting 'nmae'"),
         ("network: {input_size: big}", "must be of type int"),
         ("network: {input_size: 100}", "multiple of 32"),
+        ("network: {input_height: 64}", "training images are square"),
         ("data: {train: nowhere}", "must be a list"),
         ("optimisation: 3", "must be a mapping"),
     ],

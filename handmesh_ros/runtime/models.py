@@ -1,0 +1,25 @@
+"""The models that come with the package: one set of weights, looking at fewer or more pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).resolve().parent.parent / "models"
+
+CAMERA_MODEL = _FOLDER / "mobile.onnx"
+"""384×288 pixels: at camera rate on two CPU cores."""
+
+DETAIL_MODEL = _FOLDER / "mobile_512.onnx"
+"""512×512 pixels: finds smaller hands, in twice the time on a CPU; best as the far look of
+`TwoLooks`, for hands that fill the image are too large for it."""
+
+BUNDLED_MODELS = {path.stem: path for path in (CAMERA_MODEL, DETAIL_MODEL)}
+
+
+def find_model(model: str | Path | None = None) -> Path:
+    """Return where a model lies.
+
+    Args:
+        model: the name of a bundled one or the path of any; None or "" takes `CAMERA_MODEL`.
+    """
+    return BUNDLED_MODELS.get(str(model), Path(model)) if model else CAMERA_MODEL

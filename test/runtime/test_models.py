@@ -1,0 +1,15 @@
+from handmesh_ros.runtime.models import BUNDLED_MODELS, CAMERA_MODEL, DETAIL_MODEL, find_model
+from handmesh_ros.runtime.sidecar import Sidecar
+
+
+def test_the_bundled_models_have_the_sizes_they_promise():
+    sidecars = {name: Sidecar.read(p.with_suffix(".json")) for name, p in BUNDLED_MODELS.items()}
+    sizes = {name: sidecar.input_size for name, sidecar in sidecars.items()}
+    assert sizes == {"mobile": (288, 384), "mobile_512": (512, 512)}
+
+
+def test_names_are_bundled_models_and_all_else_is_a_path(tmp_path):
+    assert find_model() == find_model("") == find_model("mobile") == CAMERA_MODEL
+    assert find_model("mobile_512") == DETAIL_MODEL
+    assert find_model(tmp_path / "a.onnx") == tmp_path / "a.onnx"
+    assert str(find_model("mobile.onnx")) == "mobile.onnx"
