@@ -28,7 +28,7 @@ ARGUMENTS = {
         PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "detect.yaml"]),
         "YAML file with the node's parameters",
     ),
-    "model": ("", "path of a trained model, NAME.onnx"),
+    "model": ("", "name of a bundled model or path, NAME.onnx"),
     "detail_model": ("", "a second one for small hands, such as mobile_512"),
     "backend": ("", "auto, tensorrt, tensorrt_rtx, onnxruntime, openvino, openvino_bf16 or torch"),
     "image_transport": ("", "raw or compressed"),

@@ -86,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json not in (None, "-"):
         originals.check(Path(args.json))
     drawings = None if args.draw is None else DrawingWriter(Path(args.draw), originals)
-    detail_model = args.detail_model or ("" if args.model else DETAIL_MODEL)
+    detail_model = args.detail_model
+    if detail_model is None and not args.model:
+        detail_model = DETAIL_MODEL
     estimator = open_looks(args.model, detail_model, args.backend, score_threshold=args.threshold)
     detection = _Detection(
         estimator=estimator,

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.runtime.backend import Opener, open_backend
 from handmesh_ros.runtime.duplicates import suppress_duplicates
 from handmesh_ros.runtime.estimator import Estimator, Timings
+from handmesh_ros.runtime.models import CAMERA_MODEL, DETAIL_MODEL
 
 NEAR, FAR = 0.2, 0.4
 """The near look is believed about hands from the first size on, the far look up to the second:
@@ -99,7 +101,7 @@ def open_looks(
         opener: loads a graph.
 
     Raises:
-        HandmeshError: a model or the backend cannot be used.
+        HandmeshError: a model or the backend cannot be used, or the second input is not larger.
     """
 
     def load(one: str | Path | None) -> Estimator:
@@ -111,7 +113,15 @@ def open_looks(
     if not detail_model:
         return near
     try:
-        return TwoLooks(near, load(detail_model))
+        far = load(detail_model)
+        if far.backend.sidecar.input_size <= near.backend.sidecar.input_size:
+            far.close()
+            raise HandmeshError(
+                f"The detail model {detail_model} sees no more pixels than the model "
+                f"{model or CAMERA_MODEL.stem}: give one with a larger input, such as "
+                f"{DETAIL_MODEL.stem} beside {CAMERA_MODEL.stem}, or none."
+            )
+        return TwoLooks(near, far)
     except BaseException:
         near.close()
         raise
