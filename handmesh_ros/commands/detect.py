@@ -25,14 +25,13 @@ from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.models import DETAIL_MODEL
 from handmesh_ros.runtime.preprocess import (
     ASSUMED_FOV_DEG,
     check_intrinsics,
     intrinsics_from_fov,
 )
-from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
+from handmesh_ros.runtime.two_looks import HandFinder, open_looks
 from handmesh_ros.view.draw import draw_hands
 
 
@@ -140,7 +139,7 @@ def parse_fov(text: str) -> float:
     return fov_deg
 
 
-def _json_writer(args: argparse.Namespace, estimator: Estimator | TwoLooks) -> JsonWriter:
+def _json_writer(args: argparse.Namespace, estimator: HandFinder) -> JsonWriter:
     model = {
         "model_id": estimator.model_id,
         "hand_model": estimator.backend.sidecar.hand_model.name,
@@ -169,7 +168,7 @@ class _Input:
 class _Detection:
     """One run over many files, and what it has seen so far."""
 
-    estimator: Estimator | TwoLooks
+    estimator: HandFinder
     camera: Callable[[int, int], np.ndarray]
     report: TextIO
     drawings: DrawingWriter | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -89,6 +89,16 @@ class Hands:
             translation=np.zeros((0, 3), np.float32),
             colors=np.zeros((0, vertex_count, 3), np.float32),
             scale_source=np.zeros(0, np.uint8),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Hands]) -> Hands:
+        """Return the hands of all parts, at least one, in their order."""
+        return cls(
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in vars(parts[0])
+            }
         )
 
     def __len__(self) -> int:

@@ -20,9 +20,8 @@ from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
 from handmesh_ros.ros.distortion import Undistortion
 from handmesh_ros.ros.images import compressed_to_rgb, image_to_rgb
 from handmesh_ros.ros.parameters import Parameters
-from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.preprocess import intrinsics_from_fov
-from handmesh_ros.runtime.two_looks import TwoLooks
+from handmesh_ros.runtime.two_looks import HandFinder
 
 ImageMessage: TypeAlias = Image | CompressedImage
 
@@ -73,7 +72,7 @@ class HandDetector:
 
     def __init__(
         self,
-        estimator: Estimator | TwoLooks,
+        estimator: HandFinder,
         template: HandTemplate,
         camera_infos: CameraInfos,
         say: Callable[[str], None],

@@ -44,8 +44,7 @@ from handmesh_ros.ros.robot_outputs import RobotOutputs
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
 from handmesh_ros.runtime.backend import Opener, open_backend
-from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
+from handmesh_ros.runtime.two_looks import HandFinder, open_looks
 
 SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -66,7 +65,7 @@ STOP_PATIENCE_S = 10.0
 """How long an image in work is waited for when the node is deactivated."""
 
 
-def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Estimator | TwoLooks:
+def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> HandFinder:
     """Load the models that the parameters name.
 
     Args:
@@ -99,7 +98,7 @@ class DetectorNode(LifecycleNode):
 
     def __init__(
         self,
-        load: Callable[[Parameters], Estimator | TwoLooks] = load_estimator,
+        load: Callable[[Parameters], HandFinder] = load_estimator,
         **node_options: Any,
     ) -> None:
         super().__init__("detector", **node_options)

@@ -26,8 +26,7 @@ from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.ros.processing import HandProcessing
 from handmesh_ros.ros.tracking import HandTracking
-from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.runtime.two_looks import TwoLooks
+from handmesh_ros.runtime.two_looks import HandFinder
 
 IMAGE_TYPES: dict[str, type[ImageMessage]] = {
     type_name(kind): kind for kind in (Image, CompressedImage)
@@ -139,7 +138,7 @@ class Replay:
     """
 
     def __init__(
-        self, estimator: Estimator | TwoLooks, parameters: Parameters, say: Callable[[str], None]
+        self, estimator: HandFinder, parameters: Parameters, say: Callable[[str], None]
     ) -> None:
         self._parameters, self._say = parameters, say
         self._once = Throttle(float("inf"))

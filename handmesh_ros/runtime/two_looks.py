@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -64,7 +66,7 @@ class TwoLooks:
         """Find the hands in one image; arguments, result and errors are those of `Estimator`."""
         found = [look(image, intrinsics) for look in self._looks]
         size = [_extent(hands) / max(image.shape[:2]) for hands in found]
-        hands = _joined(found[0][size[0] >= NEAR], found[1][size[1] <= FAR])
+        hands = Hands.joined([found[0][size[0] >= NEAR], found[1][size[1] <= FAR]])
         hands = hands[np.argsort(-hands.score, kind="stable")]
         hands = hands[suppress_duplicates(hands.box, hands.keypoints_2d)]
         near, far = (look.timings for look in self._looks)
@@ -81,6 +83,10 @@ class TwoLooks:
             look.close()
 
 
+HandFinder: TypeAlias = Estimator | TwoLooks
+"""What finds the hands of an image, in one look or two."""
+
+
 def open_looks(
     model: str | Path | None,
     detail_model: str | Path | None,
@@ -89,7 +95,7 @@ def open_looks(
     score_threshold: float | None = None,
     threads: int | None = None,
     opener: Opener = open_backend,
-) -> Estimator | TwoLooks:
+) -> HandFinder:
     """Load one model, or two that look at every image in turn.
 
     Args:
@@ -114,7 +120,7 @@ def open_looks(
         return near
     try:
         far = load(detail_model)
-        if far.backend.sidecar.input_size <= near.backend.sidecar.input_size:
+        if math.prod(far.backend.sidecar.input_size) <= math.prod(near.backend.sidecar.input_size):
             far.close()
             raise HandmeshError(
                 f"The detail model {detail_model} sees no more pixels than the model "
@@ -130,9 +136,3 @@ def open_looks(
 def _extent(hands: Hands) -> np.ndarray:
     """Return the longer sides (N,) of the boxes, pixels."""
     return (hands.box[:, 2:] - hands.box[:, :2]).max(1)
-
-
-def _joined(first: Hands, second: Hands) -> Hands:
-    return Hands(
-        **{name: np.concatenate([v, getattr(second, name)]) for name, v in vars(first).items()}
-    )

@@ -145,7 +145,7 @@ class Stage:
         next_identity = 0
         for number in range(round(duration_s * RATE_HZ)):
             time_s = number / RATE_HZ
-            truth = stack([self._hand(actor, time_s) for actor in actors])
+            truth = Hands.joined([self._hand(actor, time_s) for actor in actors])
             inside = is_inside(truth)
             for index in np.flatnonzero(inside):
                 if time_s - away_since[index] > NEW_IDENTITY_S:
@@ -188,7 +188,7 @@ class Stage:
             rotations = matrices(from_rotation_vectors(random.normal(0.0, 1.0, (16, 3))))
             false = self._posed(rotations, bool(random.integers(2)), wrist, 1.0)
             found.append(false.replace(score=np.array([0.4], np.float32)))
-        hands = stack(found) if found else Hands.empty(truth.vertices.shape[1])
+        hands = Hands.joined(found) if found else Hands.empty(truth.vertices.shape[1])
         return hands[np.argsort(-hands.score)]
 
     def _seen(self, hand: Hands) -> Hands:
@@ -288,12 +288,6 @@ def observed(
 def project(points: np.ndarray) -> np.ndarray:
     """Return (..., 2) pixels of (..., 3) points in front of the camera of these scenes."""
     return FOCAL_PX * points[..., :2] / points[..., 2:] + CENTRE_PX
-
-
-def stack(hands: list[Hands]) -> Hands:
-    """Return the hands of a list, which is not empty, in one."""
-    names = vars(hands[0])
-    return Hands(**{name: np.concatenate([getattr(one, name) for one in hands]) for name in names})
 
 
 def is_inside(hands: Hands) -> np.ndarray:

@@ -76,8 +76,12 @@ class TrackedHands:
 
     def joined(self, others: TrackedHands) -> TrackedHands:
         """Return these hands and after them the others."""
-        hands = Hands(**_concatenated(self.hands, others.hands))
-        return TrackedHands(hands=hands, **_concatenated(self, others))
+        columns = {
+            name: np.concatenate([values, getattr(others, name)])
+            for name, values in vars(self).items()
+            if name != "hands"
+        }
+        return TrackedHands(hands=Hands.joined([self.hands, others.hands]), **columns)
 
     def measured(self, hands: Hands) -> TrackedHands:
         """Return the hands as they were found, unsmoothed, with their ids.
@@ -233,15 +237,6 @@ class Tracker:
             gesture=gesture[order],
             gesture_score=(clarity * fading)[order].astype(np.float32),
         )
-
-
-def _concatenated(first: object, second: object) -> dict[str, np.ndarray]:
-    """Return the arrays of two objects of one type, one after the other."""
-    return {
-        name: np.concatenate([values, getattr(second, name)])
-        for name, values in vars(first).items()
-        if isinstance(values, np.ndarray)
-    }
 
 
 def _patience_s(tracks: Tracks, lost_after_s: float) -> np.ndarray:

@@ -15,8 +15,7 @@ from handmesh_ros.arguments import add_backend, add_models, count, number
 from handmesh_ros.commands.places import check_place
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
+from handmesh_ros.runtime.two_looks import HandFinder, open_looks
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.datasets.geometry import turned
 from handmesh_ros.training.datasets.published import READERS
@@ -68,7 +67,7 @@ def true_hands(sample: Sample, hand_model: HandModel) -> TrueHands:
 
 
 def evaluate(
-    estimator: Estimator | TwoLooks | MediaPipeBaseline,
+    estimator: HandFinder | MediaPipeBaseline,
     dataset: ShardDataset,
     *,
     limit: int | None = None,

@@ -17,8 +17,7 @@ from tqdm import tqdm
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import RIGHT
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.runtime.two_looks import TwoLooks
+from handmesh_ros.runtime.two_looks import HandFinder
 from handmesh_ros.training.datasets.annotated import check_lengths
 from handmesh_ros.training.datasets.files import read_json
 from handmesh_ros.training.datasets.freihand import FreiHand
@@ -35,7 +34,7 @@ Figures = dict[str, Any]
 
 
 def evaluate_officially(
-    estimator: Estimator | TwoLooks,
+    estimator: HandFinder,
     name: str,
     folder: Path,
     *,
@@ -83,7 +82,7 @@ def evaluate_officially(
 
 
 def _single_hand(
-    estimator: Estimator | TwoLooks,
+    estimator: HandFinder,
     data: FreiHand | Ho3d,
     predictions: Path | None,
     limit: int | None,
@@ -124,7 +123,7 @@ def _single_hand(
 
 
 def _interhand(
-    estimator: Estimator | TwoLooks, data: InterHand, limit: int | None, threshold: float
+    estimator: HandFinder, data: InterHand, limit: int | None, threshold: float
 ) -> Figures:
     """The hand of each side is the likeliest detection of that side."""
     scores = TwoHandScores()
@@ -138,7 +137,7 @@ def _interhand(
     return {"images": len(_indices(len(data), limit)), **scores.summary()}
 
 
-def _rhd(estimator: Estimator | TwoLooks, data: Rhd, limit: int | None) -> Figures:
+def _rhd(estimator: HandFinder, data: Rhd, limit: int | None) -> Figures:
     """The protocol looks at the hand with more pixels, and tells its side."""
     scores, images = PalmScores(), 0
     for index in _indices(len(data), limit):

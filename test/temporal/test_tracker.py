@@ -7,7 +7,7 @@ from handmesh_ros.grasp.gestures import GestureMemory
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.size import calibrated, hand_length, rescaled
 from handmesh_ros.temporal.benchmark import swing
-from handmesh_ros.temporal.scenes import NO_NOISE, STILL_NOISE, Actor, Noise, Stage, stack
+from handmesh_ros.temporal.scenes import NO_NOISE, STILL_NOISE, Actor, Noise, Stage
 from handmesh_ros.temporal.tracker import State, Tracker
 from handmesh_ros.temporal.tracks import Filters
 
@@ -288,7 +288,7 @@ def test_two_hands_of_one_side_are_two_tracks(pair):
         vertices=right.vertices + shift,
         keypoints_2d=right.keypoints_2d - np.float32(250.0),
     )
-    both, tracker = stack([right, other]), Tracker()
+    both, tracker = Hands.joined([right, other]), Tracker()
     for number in range(3):
         report = tracker(both, number * STEP_S)
     assert sorted(report.track_id.tolist()) == [1, 2]
