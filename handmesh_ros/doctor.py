@@ -17,6 +17,12 @@ from dataclasses import dataclass
 from handmesh_ros import __version__
 from handmesh_ros.errors import HandmeshError
 
+GET_MESSAGES = (
+    "`colcon build` and source install/setup.bash, or in a checkout without ROS `make demo` and "
+    "`. .colcon/env.sh`"
+)
+"""How a terminal gets the built messages."""
+
 _EGL_PROBE = (
     "import moderngl; c = moderngl.create_standalone_context(backend='egl'); "
     "print(c.info['GL_RENDERER'])"
@@ -97,19 +103,28 @@ def _detection() -> Iterator[Finding]:
     ]
     yield from parts
     if all(part.found for part in parts):
-        yield _model()
+        yield from _models()
 
 
-def _model() -> Finding:
+def _models() -> Iterator[Finding]:
+    from handmesh_ros.runtime.models import BUNDLED_MODELS
+
+    for name in BUNDLED_MODELS:
+        yield _model(name)
+
+
+def _model(name: str) -> Finding:
+    part = f"model {name}"
     try:
         from handmesh_ros.runtime.estimator import Estimator
 
-        estimator = Estimator.from_file()
+        estimator = Estimator.from_file(name)
     except (HandmeshError, ImportError) as error:
-        return Finding("Bundled model", False, str(error), True)
+        return Finding(part, False, str(error), True)
     milliseconds = estimator.timings.total_ms
     detail = f"{estimator.model_id} on {estimator.backend.name}, {milliseconds:.0f} ms per image"
-    return Finding("Bundled model", True, detail, True)
+    estimator.close()
+    return Finding(part, True, detail, True)
 
 
 def _ros() -> Iterator[Finding]:
@@ -128,8 +143,8 @@ def _ros() -> Iterator[Finding]:
     if problem is None:
         yield Finding("handmesh_ros messages", True, "built")
     else:
-        advice = "`colcon build` and source install/setup.bash, or `make demo`"
-        yield Finding("handmesh_ros messages", False, f"what the node publishes: {advice}")
+        advice = f"what the node publishes: {GET_MESSAGES}"
+        yield Finding("handmesh_ros messages", False, advice)
     apt = f"apt install ros-{distribution or 'DISTRO'}-"
     yield package("rosbags", "rosbags", "`handmesh replay`", "pip install rosbags")
     for part, gives, name in (

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+# Other nodes on this machine must not be heard.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+
+# The user's stored hand lengths must not count.
+os.environ["ROS_HOME"] = tempfile.mkdtemp(prefix="ros_home_")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,3 +31,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import tiny_graph
 
     return tiny_graph.write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def ros() -> Iterator[Any]:
+    """rclpy, initialised; skips where ROS 2 or the built messages are missing."""
+    rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
+    pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
+    rclpy.init()
+    yield rclpy
+    rclpy.try_shutdown()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from handmesh_ros.doctor import GET_MESSAGES
+
 
 def main() -> int:
     """Run the detector node; return the exit status.
@@ -34,7 +36,7 @@ def explain(error: ImportError) -> str:
     if module.startswith("handmesh_ros.msg"):
         return (
             "The messages of handmesh_ros are not built or not in this terminal: run "
-            "`colcon build` and source install/setup.bash."
+            f"{GET_MESSAGES}."
         )
     return (
         f"A package is missing or broken ({error}): run `rosdep install --from-paths src -y "

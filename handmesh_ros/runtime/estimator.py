@@ -98,8 +98,11 @@ class Estimator:
         Raises:
             HandmeshError: the model or the backend cannot be used; the message says why.
         """
-        opened = opener(find_model(model), backend, threads=threads)
+        path = find_model(model)
+        opened = opener(path, backend, threads=threads)
         try:
+            template = HandTemplate.bundled() if template is None else template
+            opened.sidecar.check_hand_model(template, path)
             estimator = cls(opened, template=template, score_threshold=score_threshold)
             estimator(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
         except BaseException:

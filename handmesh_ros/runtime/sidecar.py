@@ -162,22 +162,27 @@ class Sidecar:
                 f"replaced, so copy both again."
             )
 
-    def check_hand_model(self, template: HandTemplate) -> None:
+    def check_hand_model(self, template: HandTemplate, path: str | Path | None = None) -> None:
         """Check that `template` is the hand model whose mesh the graph puts out.
+
+        Args:
+            template: the hand model.
+            path: of the graph, to be named in the error.
 
         Raises:
             HandmeshError: name, number of vertices or hash differ.
         """
         wanted, found = self.hand_model, HandModelReference.of(template)
+        model = f"{self.model_id} ({path})" if path else self.model_id
         if (wanted.name, wanted.vertices) != (found.name, found.vertices):
             raise HandmeshError(
-                f"The model {self.model_id} puts out the hand {wanted.name!r} with "
+                f"The model {model} puts out the hand {wanted.name!r} with "
                 f"{wanted.vertices} vertices, but {found.name!r} with {found.vertices} was "
                 f"loaded: give the hand model that it was trained with."
             )
         if wanted.sha256 != found.sha256:
             raise HandmeshError(
-                f"The model {self.model_id} was trained with another version of the hand "
+                f"The model {model} was trained with another version of the hand "
                 f"{wanted.name!r} (sha256 {wanted.sha256[:12]}…, loaded {found.sha256[:12]}…): "
                 f"use the handmesh_ros that the model came with, or train and export it again."
             )

@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 
-import rclpy
 from rclpy.parameter import Parameter
 
 from examples.retarget_dexterous_hand import Retargeter, RetargetNode
@@ -124,30 +123,26 @@ def test_a_robot_hand_closes_with_the_person_s(tmp_path):
     assert sums[0] < sums[1] - 0.2 < sums[2] - 0.4
 
 
-def test_the_node_publishes_joint_states_for_the_hand_it_follows(tmp_path):
+def test_the_node_publishes_joint_states_for_the_hand_it_follows(ros, tmp_path):
     pytest.importorskip("dex_retargeting", reason="needs dex-retargeting, torch and six")
     config = write_robot(tmp_path)
-    rclpy.init()
-    try:
-        overrides = {"urdf_dir": str(tmp_path), "config": str(config), "side": "left"}
-        node = RetargetNode(
-            parameter_overrides=[Parameter(name, value=v) for name, v in overrides.items()]
-        )
-        published = []
-        node._states.publish = published.append
-        joints = hand_of(30, is_right=False).astype(np.float32)
-        hands = [
-            HandMesh(handedness=HandMesh.LEFT, track_id=3, joints=joints.ravel()),
-            HandMesh(handedness=HandMesh.RIGHT, track_id=4),
-        ]
-        message = HandMeshArray(hands=hands)
-        message.header.stamp.sec = 8
-        node.on_hands(message)
-        assert published[0].header.stamp.sec == 8
-        assert len(published[0].name) == len(published[0].position) == 4
-        message.hands[0].state = HandMesh.PREDICTED
-        node.on_hands(message)
-        assert len(published) == 1, "a pose that is not seen moves no robot"
-        node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
+    overrides = {"urdf_dir": str(tmp_path), "config": str(config), "side": "left"}
+    node = RetargetNode(
+        parameter_overrides=[Parameter(name, value=v) for name, v in overrides.items()]
+    )
+    published = []
+    node._states.publish = published.append
+    joints = hand_of(30, is_right=False).astype(np.float32)
+    hands = [
+        HandMesh(handedness=HandMesh.LEFT, track_id=3, joints=joints.ravel()),
+        HandMesh(handedness=HandMesh.RIGHT, track_id=4),
+    ]
+    message = HandMeshArray(hands=hands)
+    message.header.stamp.sec = 8
+    node.on_hands(message)
+    assert published[0].header.stamp.sec == 8
+    assert len(published[0].name) == len(published[0].position) == 4
+    message.hands[0].state = HandMesh.PREDICTED
+    node.on_hands(message)
+    assert len(published) == 1, "a pose that is not seen moves no robot"
+    node.destroy_node()

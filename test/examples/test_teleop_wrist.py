@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
 
-import rclpy
 from rclpy.parameter import Parameter
 from std_msgs.msg import Bool, Header
 
@@ -20,8 +19,7 @@ pytestmark = pytest.mark.ros
 
 
 @pytest.fixture
-def make_node():
-    rclpy.init()
+def make_node(ros):
     nodes = []
 
     def make(**parameters):
@@ -35,7 +33,6 @@ def make_node():
     yield make
     for node in nodes:
         node.destroy_node()
-    rclpy.try_shutdown()
 
 
 def hands_at(x, gesture=HandMesh.GRASP, track_id=1, state=HandMesh.TRACKED, stamp_s=5.0):

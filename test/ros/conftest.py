@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import array
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +14,6 @@ import pytest
 
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
-
-# Other nodes on this machine must not be heard.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-
-# The user's stored hand lengths must not count.
-os.environ["ROS_HOME"] = tempfile.mkdtemp(prefix="ros_home_")
 
 HEIGHT, WIDTH = 48, 64
 WAIT_S = 30.0
@@ -52,16 +44,6 @@ def two_hands(template: HandTemplate) -> Hands:
         colors=random.uniform(0, 1, (count, vertex_count, 3)).astype(np.float32),
         scale_source=np.array([0, 2], np.uint8),
     )
-
-
-@pytest.fixture(scope="session")
-def ros() -> Iterator[Any]:
-    """rclpy, initialised; skips where ROS 2 or the built messages are missing."""
-    rclpy = pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
-    pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `make test`")
-    rclpy.init()
-    yield rclpy
-    rclpy.try_shutdown()
 
 
 class Rig:

@@ -22,5 +22,6 @@ def test_model_of_another_hand_is_refused(tiny_model, change, message):
     with pytest.raises(HandmeshError, match=message) as error:
         Estimator(open_backend(tiny_model), template=template)
     assert "\n" not in str(error.value)
-    with pytest.raises(HandmeshError, match=message):
+    with pytest.raises(HandmeshError, match=message) as error:
         Estimator.from_file(tiny_model, template=template)
+    assert str(tiny_model) in str(error.value)
