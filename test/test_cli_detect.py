@@ -152,6 +152,13 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(detect, photo, tmp_pat
     assert all(str(path) in line for path, line in zip(broken, lines, strict=True))
 
 
+def test_a_broken_link_in_a_folder_is_named_and_the_others_are_read(detect, photo, capsys):
+    (photo.parent / "link.jpg").symlink_to(photo.parent / "gone.jpg")
+    result = detect(photo.parent, code=1)
+    assert [image["path"] for image in result["images"]] == [str(photo)]
+    assert "link.jpg (No such file or directory)" in capsys.readouterr().err
+
+
 def test_a_photo_that_is_cut_off_is_one_sentence_and_nothing_of_the_decoder_s(
     detect, tmp_path, capfd
 ):

@@ -71,7 +71,8 @@ def find_sources(path: Path) -> list[Source]:
         found = sorted(
             file
             for file in path.rglob("*")
-            if file.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES and file.is_file()
+            if file.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
+            and (file.is_file() or not file.exists())  # A broken link is told when it is read.
         )
         if not found:
             raise HandmeshError(

@@ -46,6 +46,11 @@ def intrinsics_of(
             f"The matrix {name} of camera_info has numbers that are not finite: calibrate the "
             "camera again."
         )
+    if not matrix.any():
+        raise HandmeshError(
+            f"The matrix {name} of camera_info is zero, which says that the camera is not "
+            "calibrated: calibrate it."
+        )
     if (focal <= 0).any():
         raise HandmeshError(
             f"The matrix {name} of camera_info has the focal lengths {focal[0]:g} and "
