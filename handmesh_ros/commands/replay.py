@@ -11,8 +11,9 @@ from pathlib import Path
 from handmesh_ros.arguments import checked, namespace, number
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.__main__ import explain
+from handmesh_ros.ros.lengths_file import length_parameter, read_lengths
 from handmesh_ros.ros.parameter_file import parse_override, read_parameters
-from handmesh_ros.ros.parameters import FOV_RANGE_DEG
+from handmesh_ros.ros.parameters import FOV_RANGE_DEG, Parameters
 
 PROGRESS_PERIOD_S = 0.2
 
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> None:
     parameters = parameters.replaced({"use_depth": args.depth is not None})
     if args.fov is not None:
         parameters = parameters.replaced({"assumed_fov_deg": args.fov})
+    parameters = parameters.replaced(_stored_lengths(parameters))
     out = args.out or _beside(args.bag)
     progress = _Progress()
     with contextlib.ExitStack() as stack:
@@ -92,6 +94,23 @@ def run(args: argparse.Namespace) -> None:
         f"{out}: {summary.images} images{failed}, {summary.hands} hands, {summary.tracks} tracks, "
         f"{took_s:.1f} s for {duration_s:.1f} s recorded"
     )
+
+
+def _stored_lengths(parameters: Parameters) -> dict[str, float]:
+    """Return the lengths in the calibration file, if one is named, that are not given otherwise.
+
+    The user's own file does not count: results must not depend on who replays the bag.
+
+    Raises:
+        HandmeshError: the file is missing or damaged.
+    """
+    if not parameters.calibration_file:
+        return {}
+    path = Path(parameters.calibration_file).expanduser()
+    if not path.is_file():
+        raise HandmeshError(f"The calibration_file {path} does not exist: give one that does.")
+    stored = {length_parameter(side): length for side, length in read_lengths(path).items()}
+    return {name: value for name, value in stored.items() if not getattr(parameters, name)}
 
 
 def _beside(bag: Path) -> Path:

@@ -159,9 +159,12 @@ def settled(clarities: np.ndarray, held: np.ndarray) -> np.ndarray:
     best = shown.argmax(-1) + 1
     clearest, rows = shown.max(-1), np.arange(len(held))
     kept = clarities[rows, held]
-    stays = (held != Gesture.NONE) & (kept >= LEAVE) & (clearest < kept + MARGIN)
-    begun = np.where(clearest >= ENTER, best, Gesture.NONE)
+    stays = (held != _NONE) & (kept >= LEAVE) & (clearest < kept + MARGIN)
+    begun = np.where(clearest >= ENTER, best, _NONE)
     return np.where(stays, held, begun).astype(np.uint8)
+
+
+_NONE = Gesture.NONE.value  # Faster to compare with than a member of an enumeration.
 
 
 def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from handmesh_ros.hand.conventions import MIDDLE_MCP, RIGHT, WRIST
 from handmesh_ros.hand.hands import Hands, ScaleSource
 
-LENGTH_CHAIN = (WRIST, MIDDLE_MCP, MIDDLE_MCP + 1, MIDDLE_MCP + 2, MIDDLE_MCP + 3)
+LENGTH_CHAIN = np.array([WRIST, MIDDLE_MCP, MIDDLE_MCP + 1, MIDDLE_MCP + 2, MIDDLE_MCP + 3])
 """Keypoints from the wrist to the middle fingertip."""
 
 
@@ -22,7 +22,7 @@ def hand_length(joints: np.ndarray) -> np.ndarray:
     Returns:
         (...) metres.
     """
-    chain = np.asarray(joints)[..., LENGTH_CHAIN, :]
+    chain = np.asarray(joints).take(LENGTH_CHAIN, -2)
     bones = chain[..., 1:, :] - chain[..., :-1, :]
     return np.sqrt(np.einsum("...bd,...bd->...b", bones, bones)).sum(-1)
 

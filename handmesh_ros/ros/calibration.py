@@ -17,6 +17,7 @@ from handmesh_ros.ros.lengths_file import (
     check_length,
     check_writable,
     default_path,
+    length_parameter,
     read_lengths,
     store_length,
 )
@@ -59,7 +60,7 @@ class CalibrationService:
             self._node.get_logger().warning(str(problem))
             return
         for side, length_m in stored.items():
-            if self._node.get_parameter(_name(side)).value == 0.0:
+            if self._node.get_parameter(length_parameter(side)).value == 0.0:
                 self._apply(side, length_m)
                 self._node.get_logger().info(
                     f"The {side} hand is {length_m:g} m long, as stored in {self._path}"
@@ -106,13 +107,9 @@ class CalibrationService:
         return LengthMeasurement(length_m, 0.0, 0)
 
     def _apply(self, side: str, length_m: float) -> None:
-        result = self._node.set_parameters([Parameter(_name(side), value=length_m)])[0]
+        result = self._node.set_parameters([Parameter(length_parameter(side), value=length_m)])[0]
         if not result.successful:
             raise HandmeshError(result.reason)
 
 
-def _name(side: str) -> str:
-    return f"{side}_hand_length_m"
-
-
-_NAMES = [_name(side) for side in SIDES]
+_NAMES = [length_parameter(side) for side in SIDES]

@@ -19,7 +19,7 @@ class Undistortion:
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
-        self._maps: tuple[np.ndarray, np.ndarray] | None = None
+        self._maps: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(
         self,
@@ -34,7 +34,8 @@ class Undistortion:
             image: (H, W, 3) uint8, or (H, W) depth.
             intrinsics: (4,) fx, fy, cx, cy, pixels of this image.
             info: the CameraInfo message, or anything with its `distortion_model` and `d`.
-            interpolation: of OpenCV; depth must not be mixed across edges.
+            interpolation: INTER_LINEAR, or INTER_NEAREST for depth, which must not be mixed
+                across edges.
 
         Returns:
             The image; the same array where there is no distortion. What the lens did not see is 0.
@@ -50,18 +51,18 @@ class Undistortion:
         if key != self._key:
             fx, fy, cx, cy = intrinsics
             matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], float)
-            kind = cv2.CV_16SC2  # fixed point: twice as fast
-            if info.distortion_model in FISHEYE_MODELS:
-                self._maps = cv2.fisheye.initUndistortRectifyMap(
-                    matrix, coefficients, np.eye(3), matrix, size, kind
+            is_fisheye = info.distortion_model in FISHEYE_MODELS
+            make = (cv2.fisheye if is_fisheye else cv2).initUndistortRectifyMap
+            x, y = make(matrix, coefficients, np.eye(3), matrix, size, cv2.CV_32FC1)
+            # Fixed point is twice as fast; for the nearest pixel it has to be rounded here.
+            self._maps = {
+                kind: cv2.convertMaps(
+                    x, y, cv2.CV_16SC2, nninterpolation=kind == cv2.INTER_NEAREST
                 )
-            else:
-                self._maps = cv2.initUndistortRectifyMap(
-                    matrix, coefficients, np.eye(3), matrix, size, kind
-                )
+                for kind in (cv2.INTER_LINEAR, cv2.INTER_NEAREST)
+            }
             self._key = key
-        assert self._maps is not None
-        return cv2.remap(image, *self._maps, interpolation)
+        return cv2.remap(image, *self._maps[interpolation], interpolation)
 
 
 def distortion_of(info: Any) -> np.ndarray:

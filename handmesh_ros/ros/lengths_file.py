@@ -27,6 +27,11 @@ def default_path() -> Path:
     return Path(home) / "handmesh_ros" / "hand_lengths.yaml"
 
 
+def length_parameter(side: str) -> str:
+    """Return the name of the node's parameter that holds the length of "left" or "right" hands."""
+    return f"{side}_hand_length_m"
+
+
 def read_lengths(path: Path) -> dict[str, float]:
     """Return the stored lengths in metres by side ("left", "right"); none where there is no file.
 

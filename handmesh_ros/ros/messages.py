@@ -19,7 +19,7 @@ from handmesh_ros.hand.conventions import (
     WRIST,
     operator_frame,
 )
-from handmesh_ros.hand.hands import Hands
+from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.rotations import matrices, quaternions
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.hand.vectors import lengths
@@ -61,13 +61,16 @@ def hand_array(
     handedness, box, shape = hands.handedness, hands.box, hands.shape[:, :SHAPE_COUNT]
     wrist = operator_frame(joints, handedness == RIGHT)
     turns = quaternions(np.concatenate([wrist[:, None], hands.rotations], axis=1))
-    weights = joint_weights(hands, tracked.state == State.TRACKED, image_size)
+    # A size says how far a hand is only where the focal length is known.
+    is_metric = (hands.scale_source == ScaleSource.DEPTH.value) | calibrated
+    source = np.where(is_metric, hands.scale_source, ScaleSource.ASSUMED.value)
+    weights = joint_weights(hands, tracked.state == State.TRACKED.value, image_size)
 
     rows = np.zeros(len(hands), hand_layout(hands.vertices.shape[1] if publish_mesh else 0))
     rows["track_id"] = tracked.track_id
     rows["handedness"], rows["handedness_score"] = handedness, hands.handedness_score
     rows["score"], rows["state"], rows["age_s"] = hands.score, tracked.state, tracked.age_s
-    rows["scale_source"] = hands.scale_source
+    rows["scale_source"] = source
     rows["box"] = pixel_boxes(box, image_size)
     rows["keypoints_2d"], rows["joints"] = hands.keypoints_2d, joints
     rows["joint_scores"] = hands.score[:, None] * weights
@@ -76,7 +79,7 @@ def hand_array(
         joints[:, WRIST],
         float(intrinsics[0]),
         lengths(box[:, 2:] - box[:, :2]),
-        hands.scale_source,
+        source,
         tracked.age_s,
     )
     rows["joint_rotations"] = turns[:, 1:]
@@ -114,7 +117,7 @@ def wrists_to_bytes(array: HandArray) -> bytes:
     poses = np.concatenate([array.hands["position"], array.hands["orientation"]], axis=1)
     writer = CdrWriter()
     writer.write_header(array.header)
-    writer.write_sequence(poses[array.hands["state"] != State.LOST])
+    writer.write_sequence(poses[array.hands["state"] != State.LOST.value])
     return writer.to_bytes()
 
 

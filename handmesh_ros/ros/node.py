@@ -16,7 +16,7 @@ from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import QosCallbackResult, QoSOverridingOptions
 from rclpy.subscription import Subscription
 from rclpy.time import Time
 from rclpy.timer import Timer
@@ -46,14 +46,28 @@ from handmesh_ros.ros.worker import NewestItemWorker
 from handmesh_ros.runtime.backend import Opener, open_backend
 from handmesh_ros.runtime.two_looks import HandFinder, open_looks
 
-SENSOR_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-QOS_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.RELIABILITY, QoSPolicyKind.DEPTH))
+
+
+def sensor_qos() -> QoSProfile:
+    """Return that of inputs; a new one each time, for overrides are written into it."""
+    return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def _check_depth(qos: QoSProfile) -> QosCallbackResult:
+    is_possible = qos.depth > 0
+    reason = "" if is_possible else f"a depth of {qos.depth} is not possible, give 1 or more"
+    return QosCallbackResult(successful=is_possible, reason=reason)
+
+
+QOS_OVERRIDES = QoSOverridingOptions(
+    (QoSPolicyKind.RELIABILITY, QoSPolicyKind.DEPTH), callback=_check_depth
+)
 
 DEMAND_PERIOD_S = 0.1
 """How often subscribers are counted: matched events would be quicker, but Humble has none."""
@@ -258,7 +272,7 @@ class DetectorNode(LifecycleNode):
         # Not the node's clock: simulated time stands still while nobody plays.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_made = [
-            self.create_timer(DEMAND_PERIOD_S, self._follow_demand, clock=steady),
+            self.create_timer(DEMAND_PERIOD_S, self._follow_demand_on, clock=steady),
             self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady),
         ]
         self._follow_demand()
@@ -285,9 +299,16 @@ class DetectorNode(LifecycleNode):
             self._processing = None
 
     def _subscribe(self, topic: str, kind: type, callback: Callable[[Any], None]) -> None:
-        self._subscriptions_made[topic] = self.create_subscription(
-            kind, topic, callback, SENSOR_QOS, qos_overriding_options=QOS_OVERRIDES
-        )
+        try:
+            self._subscriptions_made[topic] = self.create_subscription(
+                kind, topic, callback, sensor_qos(), qos_overriding_options=QOS_OVERRIDES
+            )
+        except Exception as error:  # rclpy has many for wrong values.
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise HandmeshError(
+                f"{self.resolve_topic_name(topic)} cannot be subscribed to ({reason}): correct "
+                "its qos_overrides or its name, and start the node again."
+            ) from error
 
     def _unsubscribe(self, topic: str) -> None:
         self.destroy_subscription(self._subscriptions_made.pop(topic))
@@ -311,6 +332,12 @@ class DetectorNode(LifecycleNode):
             for name in self._inputs():
                 self._unsubscribe(name)
             self._tracking.pause()
+
+    def _follow_demand_on(self) -> None:
+        try:
+            self._follow_demand()
+        except HandmeshError as problem:
+            self._complain(problem)
 
     def _is_compressed(self) -> bool:
         return self.parameters.image_transport == "compressed"

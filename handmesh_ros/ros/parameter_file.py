@@ -15,7 +15,7 @@ from handmesh_ros.ros.parameters import Parameters
 NODE_NAME = "detector"
 SECTION = "ros__parameters"
 
-NOT_OURS = ("use_sim_time", "qos_overrides")
+NOT_OURS = ("use_sim_time", "qos_overrides", "start_type_description_service")
 """Every node has these; where no node runs they mean nothing."""
 
 
@@ -142,4 +142,6 @@ def _read_file(path: Path) -> dict[str, Any]:
             f"The parameter file {path} has nothing for the detector: it needs '/**:' or "
             f"'{NODE_NAME}:' with '{SECTION}:' below."
         )
-    return {name: value for name, value in values.items() if name not in NOT_OURS}
+    return {
+        name: value for name, value in values.items() if name.partition(".")[0] not in NOT_OURS
+    }

@@ -132,7 +132,7 @@ class Parameters(ParameterSet):
     lost_after_s: float = parameter(
         0.7,
         "a hand that is not seen is predicted for so long, behind another hand 2.5 times as "
-        "long; then it is lost and its id ends",
+        "long; then it is lost and its id ends; 0 predicts none",
         unit="s",
         range=(0.0, 10.0),
     )

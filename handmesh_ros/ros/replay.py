@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from geometry_msgs.msg import PoseArray
 from rclpy.serialization import deserialize_message
@@ -171,33 +172,40 @@ class Replay:
         if topics.camera_info is not None:
             # The calibration holds for the images that were recorded before it, too.
             _, _, first = next(bag.messages([topics.camera_info]))
-            self._camera_infos.update(deserialize_message(first, CameraInfo))
+            self._take(first, CameraInfo, self._camera_infos.update)
         detector = self._processing.detector
         topology = topology_message(detector.template, self._processing.model_id)
         results.write(self._prefix + "topology", bag.start_ns, topology, latched=True)
-        kind, total = IMAGE_TYPES[bag.type_of(topics.image)], bag.count(topics.image)
-        waiting: deque[tuple[int, ImageMessage]] = deque()
+        self._kind, total = IMAGE_TYPES[bag.type_of(topics.image)], bag.count(topics.image)
+        waiting: deque[tuple[int, bytes]] = deque()
         chosen = [t for t in (topics.image, topics.camera_info, topics.depth) if t is not None]
         for topic, time_ns, data in bag.messages(chosen):
             if topic == topics.camera_info:
-                self._camera_infos.update(deserialize_message(data, CameraInfo))
+                self._take(data, CameraInfo, self._camera_infos.update)
             elif topic == topics.depth:
-                self._depth.receive(deserialize_message(data, Image))
+                self._take(data, Image, self._depth.receive)
             else:
-                waiting.append((time_ns, deserialize_message(data, kind)))
+                waiting.append((time_ns, data))
             patience_ns = 0 if topics.depth is None else DEPTH_PATIENCE_NS
             while waiting and waiting[0][0] + patience_ns <= time_ns:
                 self._work(*waiting.popleft())
                 tell(self._summary.images, total)
-        for time_ns, message in waiting:
-            self._work(time_ns, message)
+        for time_ns, data in waiting:
+            self._work(time_ns, data)
             tell(self._summary.images, total)
         return self._check(topics.image)
 
-    def _work(self, time_ns: int, message: ImageMessage) -> None:
+    def _take(self, data: bytes, kind: type, receive: Callable[[Any], None]) -> None:
+        try:
+            receive(_message(data, kind))
+        except HandmeshError as problem:
+            self._say_once(str(problem))
+
+    def _work(self, time_ns: int, data: bytes) -> None:
         summary, parameters = self._summary, self._parameters
         summary.images += 1
         try:
+            message = _message(data, self._kind)
             result = self._processing(message, parameters, now_s=lambda: 1e-9 * time_ns)
         except HandmeshError as problem:
             summary.failed += 1
@@ -231,3 +239,17 @@ class Replay:
     def _say_once(self, text: str) -> None:
         if self._once.allows(text, 0.0):
             self._say(text)
+
+
+def _message(data: bytes, kind: type) -> Any:
+    """Return a recorded message.
+
+    Raises:
+        HandmeshError: it is none of this kind.
+    """
+    try:
+        return deserialize_message(data, kind)
+    except Exception as error:  # rclpy's is private.
+        raise HandmeshError(
+            f"A {type_name(kind)} of the bag cannot be read: it was cut short or damaged."
+        ) from error

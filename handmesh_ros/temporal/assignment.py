@@ -36,11 +36,15 @@ second adds: no hand is at twice its distance in the next image, however the net
 WORST_COST = 36.0
 """Above this sum of squared differences a new hand is likelier."""
 
+EXCHANGE = 15.0
+"""That one hand goes and another comes costs this, the spread's logarithm included. So hands that
+are where they were are not all moved along to make room for one that is new."""
+
 _NEVER = 1e6
 
 
 def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pair tracks with hands so that the sum of costs is least.
+    """Pair tracks with hands so that the costs of pairs and exchanges are least.
 
     Args:
         tracks: M.
@@ -56,9 +60,11 @@ def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.nda
     # The logarithm of the spread completes a Gaussian's likelihood: without it a hand that is
     # unseen, and may be anywhere, would take the measurements of those that are seen.
     spread = _position(tracks, gap_s) ** 2 * _sigma(DEPTH, gap_s) * _sigma(ROTATION, gap_s) ** 3
-    rows, columns = least_cost_pairs(cost + 2.0 * np.log(spread))
-    possible = cost[rows, columns] <= WORST_COST
-    return rows[possible], columns[possible]
+    total = np.where(cost <= WORST_COST, cost + 2.0 * np.log(spread), EXCHANGE)
+    total = np.minimum(total, EXCHANGE)
+    rows, columns = least_cost_pairs(total)
+    paired = total[rows, columns] < EXCHANGE
+    return rows[paired], columns[paired]
 
 
 def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:

@@ -22,6 +22,10 @@ BACKWARD_SLACK_S = 0.2
 FORWARD_JUMP_S = 10.0
 """A clock that goes forward by more between two images has jumped."""
 
+SLOWEST_STEP_S = 1.0
+"""A hand of the previous image is followed over a step of this length, however short it is waited
+for: slow images are no reason to begin anew."""
+
 HITS_TO_PREDICT = 3
 """A hand seen in fewer images has no motion worth carrying on: it is lost when it is not seen."""
 
@@ -154,7 +158,10 @@ class Tracker:
         else:
             rows, columns = assign(tracks, seen, gap_s)
             # Also when no image came for so long: who is seen then may be anybody.
-            waited_for = gap_s <= np.maximum(_patience_s(tracks, lost_after_s), lost_after_s)
+            patience_s = np.maximum(_patience_s(tracks, lost_after_s), lost_after_s)
+            waited_for = gap_s <= np.where(
+                tracks.age_s > 0.0, patience_s, np.maximum(patience_s, SLOWEST_STEP_S)
+            )
             rows, columns = rows[waited_for[rows]], columns[waited_for[rows]]
         tracks.age_s = gap_s
         if len(rows):
@@ -217,8 +224,7 @@ class Tracker:
         ahead_s: float,
         pinch_ratio: float,
     ) -> TrackedHands:
-        state = np.where(lost, State.LOST, np.where(measurement < 0, State.PREDICTED, 0))
-        state = state.astype(np.uint8)
+        state = np.where(lost, _LOST, np.where(measurement < 0, _PREDICTED, 0)).astype(np.uint8)
         fading = np.maximum(1.0 - tracks.age_s / np.maximum(patience_s, 1e-3), 0.0)
         fading = np.where(lost, 0.0, fading)
         score = tracks.score * fading
@@ -237,6 +243,10 @@ class Tracker:
             gesture=gesture[order],
             gesture_score=(clarity * fading)[order].astype(np.float32),
         )
+
+
+# Faster to compare with than members of an enumeration, which NumPy reads slowly.
+_PREDICTED, _LOST = State.PREDICTED.value, State.LOST.value
 
 
 def _patience_s(tracks: Tracks, lost_after_s: float) -> np.ndarray:

@@ -152,9 +152,9 @@ class Tracks:
         self.age_s[which], self.score[which] = 0.0, seen.score
         self.hits[which] += 1
         changed = self._settle_side(which, seen.side_odds)
-        resize = self._settle_size(which, seen)
+        resize = self._settle_size(which, seen, changed)
         points = seen.points.copy()
-        has_depth = seen.source == ScaleSource.DEPTH
+        has_depth = seen.source == _DEPTH
         points[:, 1, 0] += np.where(has_depth, 0.0, np.log(resize))
         corners = points[:, 24] - points[:, 23]
         unit = np.empty(points.shape[:2])
@@ -217,13 +217,13 @@ class Tracks:
         """
         coast_s = _coast(ahead_s)
         translation = _translation(self._carried_on(coast_s))
-        turns = self.turns.value
+        turns, image = self.turns.value, self.points.value[:, 2:]
         if coast_s.any():
             turns = turns.copy()
             turns[:, :1] = self.turns.ahead(coast_s)[:, :1]
-        rotations = matrices(turns)
-        drift = self.points.rate[:, 2:23].mean(1, keepdims=True) * coast_s[:, None, None]
-        image = (self.points.value[:, 2:] + drift).astype(np.float32)
+            drift = self.points.rate[:, 2:23].mean(1, keepdims=True) * coast_s[:, None, None]
+            image = image + drift
+        rotations, image = matrices(turns), image.astype(np.float32)
         back = rotations[:, 0].swapaxes(-1, -2)
         mesh_back = back.astype(np.float32)
         vertices = self._vertices @ mesh_back
@@ -260,26 +260,37 @@ class Tracks:
         self.is_right[rows] = was_right ^ changed
         return changed
 
-    def _settle_size(self, rows: np.ndarray | slice, seen: Measurement) -> np.ndarray:
+    def _settle_size(
+        self, rows: np.ndarray | slice, seen: Measurement, changed: np.ndarray
+    ) -> np.ndarray:
         """Average the hand length, of the best source so far; return (n,) its correction.
 
-        A calibrated length is known, not estimated: it is taken as it is.
+        A calibrated length is known, not estimated: it is taken as it is, by hands of its side,
+        until these come without it. Hands that have changed their side forget it.
         """
         source, known = seen.source, self._length_source[rows]
+        agrees = seen.is_right == self.is_right[rows]
+        foreign = (source == _CALIBRATED) & ~agrees
+        source = np.where(foreign, _ASSUMED, source)
+        forgotten = (known == _CALIBRATED) & (changed | agrees & (source == _ASSUMED))
+        known = np.where(forgotten, _ASSUMED, known)
         weight = np.minimum(self._weight[rows] + seen.score, SIZE_MEMORY)
-        weight = np.maximum(np.where(source > known, seen.score, weight), 1e-3)
+        begins = (source > known) | forgotten
+        weight = np.maximum(np.where(begins, seen.score, weight), 1e-3)
         length = self.length[rows]
-        gain = np.where(source < known, 0.0, np.minimum(seen.score / weight, 1.0))
-        is_given = (source == ScaleSource.CALIBRATED) & (known <= ScaleSource.CALIBRATED)
-        gain[is_given & (seen.is_right == self.is_right[rows])] = 1.0
+        gain = np.where((source < known) | foreign, 0.0, np.minimum(seen.score / weight, 1.0))
+        gain[(source == _CALIBRATED) & (known <= _CALIBRATED)] = 1.0
         length = length + gain * (seen.length - length)
         self.length[rows], self._weight[rows] = length, weight
         best = np.maximum(source, known)
         self._length_source[rows] = best
-        measured_once = (best == ScaleSource.DEPTH) & (source != ScaleSource.DEPTH)
-        self.scale_source[rows] = np.where(measured_once, ScaleSource.CALIBRATED, best)
+        measured_once = (best == _DEPTH) & (source != _DEPTH)
+        self.scale_source[rows] = np.where(measured_once, _CALIBRATED, best)
         return length / seen.length
 
+
+# Faster to compare with than members of an enumeration, which NumPy reads slowly.
+_ASSUMED, _CALIBRATED, _DEPTH = (source.value for source in ScaleSource)
 
 _FASTEST = np.array([*FASTEST, *[np.inf] * 23])  # keypoints and corners are as fast as they are
 

@@ -30,7 +30,9 @@ def call(rig, side, length_m=0.0):
     return future.result()
 
 
-def test_a_ruler_s_length_is_in_force_at_once_and_after_a_new_start(make_rig, image, tmp_path):
+def test_a_ruler_s_length_is_in_force_at_once_and_after_a_new_start(
+    make_rig, image, camera_info, tmp_path
+):
     path = tmp_path / "lengths.yaml"
     rig = make_rig(calibration_file=str(path))
     answer = call(rig, CalibrateHand.Request.RIGHT, 0.172)
@@ -39,6 +41,9 @@ def test_a_ruler_s_length_is_in_force_at_once_and_after_a_new_start(make_rig, im
     assert read_lengths(path) == {"right": 0.172}
     hands = rig.listen("hands", HandMeshArray)
     rig.send_until(lambda: hands, "image", image)
+    assert {hand.scale_source for hand in hands[-1].hands} == {HandMesh.ASSUMED}, "no camera_info"
+    rig.send("camera_info", camera_info)
+    rig.send_until(lambda: hands[-1].calibrated, "image", image)
     sources = {hand.handedness: hand.scale_source for hand in hands[-1].hands}
     assert sources[HandMesh.RIGHT] == HandMesh.CALIBRATED
     assert sources.get(HandMesh.LEFT, HandMesh.ASSUMED) == HandMesh.ASSUMED

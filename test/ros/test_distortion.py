@@ -57,6 +57,16 @@ def test_an_image_without_distortion_is_not_touched(d):
     assert Undistortion()(image, INTRINSICS, info("plumb_bob", d)) is image
 
 
+def test_depth_comes_from_the_nearest_pixel():
+    """Looked up in images that say their own column and row."""
+    lens, undistort = info("plumb_bob", [0.1, -0.2, 0.001, 0.001, 0.0]), Undistortion()
+    for ramp in np.mgrid[:240, :320].astype(np.float32):
+        near = undistort(ramp, INTRINSICS, lens, cv2.INTER_NEAREST)
+        exact = undistort(ramp, INTRINSICS, lens)
+        assert np.abs(near - exact)[20:-20, 20:-20].max() < 0.55
+        assert (near == np.rint(near)).all()
+
+
 def test_a_new_calibration_makes_new_tables():
     undistort, image = Undistortion(), dots([(40, 40)])
     first = undistort(image, INTRINSICS, info("plumb_bob", [-0.3, 0, 0, 0, 0]))

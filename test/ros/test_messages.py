@@ -58,6 +58,13 @@ def test_hands_survive_the_way_there_and_back(two_hands):
     np.testing.assert_array_equal(back.handedness, two_hands.handedness)
 
 
+def test_a_size_is_no_distance_through_a_lens_that_is_not_known(two_hands):
+    hands = two_hands.replace(scale_source=np.array([1, 2], np.uint8))
+    guessed, known = (sent_and_received(hands, calibrated=of).hands for of in (False, True))
+    assert [hand.scale_source for hand in guessed] == [HandMesh.ASSUMED, HandMesh.DEPTH]
+    assert [hand.scale_source for hand in known] == [HandMesh.CALIBRATED, HandMesh.DEPTH]
+
+
 def test_the_header_is_the_image_s_and_the_intrinsics_those_used(two_hands):
     message = sent_and_received(two_hands)
     assert (message.header.stamp.sec, message.header.frame_id) == (12, "camera")

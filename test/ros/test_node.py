@@ -444,6 +444,22 @@ def test_a_bad_parameter_at_start_is_one_sentence(ros):
             DetectorNode(namespace="/bad", parameter_overrides=[Parameter(name, value=value)])
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(("policy", "value"), [("reliability", "banana"), ("depth", -3)])
+def test_a_wrong_qos_override_is_one_sentence(make_rig, lazy, policy, value):
+    name = f"qos_overrides./wrong_qos/image.subscription.{policy}"
+    rig = make_rig(start=False, remappings=["image:=/wrong_qos/image"], lazy=lazy, **{name: value})
+    assert rig.run(rig.node.start) is lazy, "only who subscribes at once can tell at once"
+    if lazy:
+        rig.listen("hands", HandMeshArray)
+    told = "/wrong_qos/image cannot be subscribed to"
+    rig.wait_for(lambda: any(told in text for text in rig.logs))
+    time.sleep(0.5)
+    said = [text for text in rig.logs if told in text]
+    assert len(said) == 1 and "correct its qos_overrides" in said[0]
+    assert not any("Traceback" in text for text in rig.logs)
+
+
 def test_a_missing_model_keeps_the_node_unconfigured_and_says_so(make_rig):
     rig = make_rig(start=False, model="/nowhere/model.onnx")
     assert rig.run(rig.node.trigger_configure) == FAILURE

@@ -31,6 +31,16 @@ def test_a_robot_s_file_with_several_nodes(tmp_path):
     assert (read.assumed_fov_deg, read.mesh_color) == (70.0, "side")
 
 
+def test_what_every_node_has_is_passed_over(tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_text(
+        "/**:\n  ros__parameters:\n    max_hands: 2\n    start_type_description_service: true\n"
+        "    qos_overrides./image.subscription.reliability: reliable\n"
+        "    qos_overrides: {/image: {subscription: {depth: 2}}}\n"
+    )
+    assert read_parameters(path) == Parameters(max_hands=2)
+
+
 @pytest.mark.parametrize(
     "content",
     [

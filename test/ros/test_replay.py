@@ -13,10 +13,11 @@ pytest.importorskip("handmesh_ros.msg", reason="needs the built messages: run `m
 pytest.importorskip("rosbags", reason="needs rosbags: run `make test`")
 
 from geometry_msgs.msg import PoseArray
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
 from handmesh_ros.cli import main
+from handmesh_ros.hand.size import hand_length
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
 from handmesh_ros.ros.bags import BagReader, BagWriter
 
@@ -177,6 +178,38 @@ def test_images_that_cannot_be_used_are_named_once_and_counted(
     assert printed.err.count("'rgb7' is unknown") == 1
     assert "10 images (4 could not be used)" in printed.out
     assert len(read(out, "/hands")) == 6
+
+
+def test_a_message_that_was_cut_short_costs_one_image(tmp_path, tiny_model, moments, capsys):
+    bag, out = tmp_path / "recorded", tmp_path / "out"
+    with BagWriter(bag, "mcap") as writer:
+        for number, (topic, seconds, message) in enumerate(moments):
+            data = bytes(serialize_message(message))
+            short = data[:60] if number in (4, 5) else data
+            writer.write_serialized(topic, round(1e9 * (100 + seconds)), short, type(message))
+    assert main(["replay", str(bag), "--out", str(out), "-p", f"model:={tiny_model}"]) == 0
+    printed = capsys.readouterr()
+    assert "10 images (1 could not be used)" in printed.out
+    assert "sensor_msgs/msg/Image of the bag cannot be read" in printed.err
+    assert "sensor_msgs/msg/CameraInfo of the bag cannot be read" in printed.err
+    assert len(printed.err.splitlines()) == 2
+    assert len(read(out, "/hands")) == 9
+
+
+def test_lengths_come_from_the_file_that_is_named(tmp_path, tiny_model, record, moments, capsys):
+    bag, lengths = record(moments), tmp_path / "lengths.yaml"
+    arguments = ["-p", f"model:={tiny_model}", "-p", f"calibration_file:={lengths}"]
+    out = tmp_path / "out"
+    assert main(["replay", str(bag), "--out", str(out), *arguments]) == 1
+    assert f"The calibration_file {lengths} does not exist" in capsys.readouterr().err
+    lengths.write_text("left: 0.15\nright: 0.2\n")
+    arguments += ["-p", "right_hand_length_m:=0.16"]
+    assert main(["replay", str(bag), "--out", str(out), *arguments]) == 0
+    expected = {HandMesh.LEFT: 0.15, HandMesh.RIGHT: 0.16}
+    for hand in read(out, "/hands")[-1].hands:
+        joints = np.reshape(hand.joints, (1, 21, 3))
+        assert hand_length(joints)[0] == pytest.approx(expected[hand.handedness], rel=1e-3)
+        assert hand.scale_source == HandMesh.CALIBRATED
 
 
 @pytest.mark.parametrize(

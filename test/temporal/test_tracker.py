@@ -149,16 +149,46 @@ def test_a_hand_misjudged_before_it_vanishes_does_not_fly_away(pair):
 
 
 def test_a_camera_that_stood_still_ends_the_ids(pair):
-    """As `lost_after_s` promises, also where images and not hands were missing."""
     tracker = Tracker()
     for k in range(5):
         before = tracker(pair, k / 30)
-    within = tracker(pair, 4 / 30 + 0.6)
+    within = tracker(pair, 4 / 30 + 0.9)
     assert set(within.track_id) == set(before.track_id)
-    after = tracker(pair, 4 / 30 + 0.6 + 0.8)
+    after = tracker(pair, 4 / 30 + 0.9 + 1.1)
     lost = after.state == State.LOST
     assert set(after.track_id[lost]) == set(before.track_id)
     assert set(after.track_id[~lost]).isdisjoint(before.track_id) and (~lost).sum() == len(pair)
+
+
+@pytest.mark.parametrize(("lost_after_s", "rate_hz"), [(0.0, 30.0), (0.1, 8.0), (0.7, 1.2)])
+def test_hands_in_every_image_keep_their_ids_however_short_they_are_waited_for(
+    pair, lost_after_s, rate_hz
+):
+    tracker = Tracker()
+    for number in range(6):
+        report = tracker(pair, number / rate_hz, lost_after_s=lost_after_s)
+    assert report.track_id.tolist() == [1, 2] and (report.state == State.TRACKED).all()
+    gone = tracker(pair[:1], 6 / rate_hz, lost_after_s=lost_after_s)
+    assert (gone.state.tolist() == [State.TRACKED, State.LOST]) == (lost_after_s < 1 / rate_hz)
+
+
+@pytest.mark.parametrize("apart_m", [0.16, 0.18, 0.2])
+def test_still_hands_keep_their_ids_when_one_goes_and_another_comes(apart_m):
+    def row(first: int) -> Hands:
+        actors = [Actor(True, still(apart_m * place, 1.0)) for place in range(first, first + 4)]
+        return next(iter(Stage(EXACT).play(actors, STEP_S))).found
+
+    before, after, tracker = row(-1), row(-2), Tracker()
+    for number in range(20):
+        report = tracker(before, number * STEP_S)
+    at = dict(zip(report.track_id.tolist(), report.hands.translation[:, 0], strict=True))
+    report = tracker(after, 20 * STEP_S)
+    seen = report.state == State.TRACKED
+    assert seen.sum() == 4
+    now = dict(zip(report.track_id[seen].tolist(), report.hands.translation[seen, 0], strict=True))
+    stayed = now.keys() & at.keys()
+    assert len(stayed) == 3
+    assert all(abs(now[identity] - at[identity]) < 0.01 for identity in stayed)
 
 
 def test_a_hand_seen_once_is_not_carried_on(pair):
@@ -320,6 +350,30 @@ def test_a_length_measured_anew_is_in_force_at_once(pair):
     hands = tracker(calibrated(pair, 0.18, 0.19), 150 * STEP_S, filters=Filters.off()).hands
     found = dict(zip(hands.handedness.tolist(), hand_length(hands.joints).tolist(), strict=True))
     assert found == pytest.approx({0: 0.18, 1: 0.19}, rel=1e-3)
+
+
+def test_the_length_of_the_other_side_is_not_taken(pair):
+    left, tracker = pair[1:], Tracker()
+    assert left.handedness.tolist() == [0]
+    misread = left.replace(right_probability=1.0 - left.right_probability)
+    own_m = hand_length(left.joints)[0]
+    for number in range(60):
+        hand = misread if number == 30 else left
+        report = tracker(calibrated(hand, 0.0, 0.15), number * STEP_S)
+    assert report.hands.handedness.tolist() == [0]
+    assert report.hands.scale_source.tolist() == [ScaleSource.ASSUMED]
+    assert hand_length(report.hands.joints)[0] == pytest.approx(own_m, rel=0.01)
+
+
+def test_a_length_that_is_taken_back_is_forgotten(pair):
+    tracker, own_m = Tracker(), hand_length(pair.joints)
+    for number in range(30):
+        tracker(calibrated(pair, 0.15, 0.15), number * STEP_S)
+    report = tracker(pair, 30 * STEP_S, filters=Filters.off())
+    assert report.hands.scale_source.tolist() == [ScaleSource.ASSUMED] * 2
+    np.testing.assert_allclose(
+        hand_length(report.hands.joints), own_m[report.measurement], rtol=0.01
+    )
 
 
 def test_no_hands_at_all():
