@@ -115,8 +115,7 @@ class HandDetector:
                     align = partial(undo, interpolation=cv2.INTER_NEAREST)
                 except HandmeshError as problem:
                     self._say(f"{problem} Until then the distortion stays in the images.")
-        own_threshold = self.estimator.backend.sidecar.score_threshold
-        self.estimator.score_threshold = parameters.score_threshold or own_threshold
+        self.estimator.score_threshold = parameters.score_threshold or None
         unpacked_ms = 1e3 * (time.perf_counter() - start)
         hands = self.estimator(rgb, intrinsics)
         timings = self.estimator.timings

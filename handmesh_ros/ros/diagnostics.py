@@ -60,7 +60,7 @@ class FrameRecord:
             inference_ms=latency.inference_ms,
             decode_ms=latency.decode_ms,
             publish_ms=latency.publish_ms,
-            scale_sources=tuple(np.unique(result.hands.scale_source).tolist()),
+            scale_sources=tuple(np.unique(result.array.hands["scale_source"]).tolist()),
             calibrated=result.detection.calibrated,
         )
 

@@ -69,8 +69,6 @@ class Estimator:
         backend.sidecar.check_hand_model(self.template)
         self.timings = Timings()
         self._preprocess = Preprocessor(backend.sidecar.input_size)
-        if score_threshold is None:
-            score_threshold = backend.sidecar.score_threshold
         self.score_threshold = score_threshold
 
     @classmethod
@@ -112,11 +110,13 @@ class Estimator:
 
     @property
     def score_threshold(self) -> float:
-        """Score above which a find is a hand; may be changed between calls."""
+        """Score above which a find is a hand; may be set between calls, None takes the model's."""
         return self._score_threshold
 
     @score_threshold.setter
-    def score_threshold(self, threshold: float) -> None:
+    def score_threshold(self, threshold: float | None) -> None:
+        if threshold is None:
+            threshold = self.backend.sidecar.score_threshold
         if not 0.0 <= threshold <= 1.0:
             raise HandmeshError(
                 f"A score threshold of {threshold} is not possible: give one between 0 and 1."

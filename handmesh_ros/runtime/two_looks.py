@@ -45,11 +45,12 @@ class TwoLooks:
 
     @property
     def score_threshold(self) -> float:
-        """Score above which a find is a hand, the near look's; setting it sets both."""
+        """Score above which a find is a hand, the near look's; setting it sets both, to None each
+        to its model's own."""
         return self._looks[0].score_threshold
 
     @score_threshold.setter
-    def score_threshold(self, threshold: float) -> None:
+    def score_threshold(self, threshold: float | None) -> None:
         for look in self._looks:
             look.score_threshold = threshold
 

@@ -261,6 +261,26 @@ def test_without_calibration_hands_come_and_recover_when_it_does(make_rig, image
     rig.send_until(lambda: hands[-1].calibrated, "image", image)
 
 
+def test_diagnostics_name_the_scale_that_messages_have(make_rig, image, camera_info):
+    rig = make_rig(left_hand_length_m=0.16, right_hand_length_m=0.16)
+    hands, diagnostics = (
+        rig.listen("hands", HandMeshArray),
+        rig.listen("/diagnostics", DiagnosticArray),
+    )
+
+    def told() -> set[str]:
+        return {
+            value.value
+            for status in (status for message in diagnostics[-1:] for status in message.status)
+            for value in status.values
+            if value.key == "scale source"
+        }
+
+    rig.send_until(lambda: hands and told() == {"ASSUMED"}, "image", image)
+    rig.send("camera_info", camera_info)
+    rig.send_until(lambda: told() == {"CALIBRATED"}, "image", image)
+
+
 def test_a_calibration_of_a_scaled_image_is_scaled(make_rig, image, camera_info):
     rig = make_rig()
     hands = rig.listen("hands", HandMeshArray)

@@ -63,6 +63,8 @@ def test_threshold_can_change_between_calls(tiny_model):
     assert len(estimator(image())) == 1
     estimator.score_threshold = 0.0
     assert len(estimator(image())) == 3
+    estimator.score_threshold = None
+    assert estimator.score_threshold == estimator.backend.sidecar.score_threshold
     with pytest.raises(HandmeshError, match="between 0 and 1"):
         estimator.score_threshold = float("nan")
 
