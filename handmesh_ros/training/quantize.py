@@ -78,6 +78,7 @@ def quantize(
     source, output = Path(source), Path(output)
     sidecar, graph = read_graph(source)
     model = onnx.load_from_string(graph)
+    _untie(model)
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
     if sidecar.precision != "float32" or not convolutions:
         raise HandmeshError(
@@ -205,6 +206,25 @@ def _clip_ranges(model: onnx.ModelProto) -> dict[str, list[dict[str, Any]]]:
             for name in (before, node.output[0]):
                 ranges[name] = [{"rmin": -largest, "rmax": largest, "symmetric": True}]
     return ranges
+
+
+def _untie(model: onnx.ModelProto) -> None:
+    """Give every convolution weights of its own.
+
+    ONNX Runtime 1.32 cannot load int8 weights that two of them share (the window reader runs
+    twice) where `session.x64quantprecision` is set.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    taken: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type != "Conv" or node.input[1] not in weights:
+            continue
+        if node.input[1] in taken:
+            own = copy.deepcopy(weights[node.input[1]])
+            own.name = f"{own.name} of {node.name}"
+            model.graph.initializer.append(own)
+            node.input[1] = own.name
+        taken.add(node.input[1])
 
 
 def _insert_qdq(
