@@ -1,5 +1,8 @@
+import cv2
+import numpy as np
 import pytest
 
+from handmesh_ros.cli import main
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 
@@ -26,3 +29,25 @@ def test_originals_are_known_by_all_their_names(tmp_path):
         with pytest.raises(HandmeshError, match="would overwrite"):
             originals.check(tmp_path / name)
     originals.check(tmp_path / "not there")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["detect", "photo.png", "--model", "model.onnx"],
+        ["detect", "photo.png", "--detail-model", "model.onnx"],
+        ["evaluate", "data", "--model", "model.onnx"],
+        ["bench", "model.onnx"],
+    ],
+)
+def test_figures_are_not_written_over_the_sidecar_of_the_model(
+    tmp_path, monkeypatch, capsys, command
+):
+    pytest.importorskip("torch", reason="needs the training package: run `make test`")
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("photo.png", np.zeros((8, 8, 3), np.uint8))
+    for name in ("model.onnx", "model.json"):
+        (tmp_path / name).write_text("of the model")
+    assert main([*command, "--json", "model.json"]) == 1
+    assert "Writing model.json would overwrite" in capsys.readouterr().err
+    assert (tmp_path / "model.json").read_text() == "of the model"

@@ -19,11 +19,11 @@ import numpy as np
 from handmesh_ros.arguments import checked, count
 from handmesh_ros.bench.contestant import Contestant
 from handmesh_ros.bench.scenes import Scene, clip_scene
-from handmesh_ros.commands.places import cannot_write, check_place
+from handmesh_ros.commands.places import Originals, cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import BACKEND_NAMES, check_name, module_of
 from handmesh_ros.runtime.cpu_choice import processor
-from handmesh_ros.runtime.models import find_model
+from handmesh_ros.runtime.models import files_of, find_model
 
 STAGES = ("preprocess_ms", "inference_ms", "decode_ms", "message_ms", "total_ms", "cpu_ms")
 PERCENTILES = (50, 95, 99)
@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> None:
         HandmeshError: a file cannot be read or written, or none of the contestants starts.
     """
     scenes = _scenes(args)
+    originals = Originals([*files_of(args.models), *([Path(args.image)] if args.image else [])])
     for target in filter(None, (args.json, args.plot)):
+        originals.check(Path(target))
         check_place(Path(target))
     with ExitStack() as stack:
         contestants = []

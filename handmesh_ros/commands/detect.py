@@ -25,7 +25,7 @@ from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.runtime.models import DETAIL_MODEL
+from handmesh_ros.runtime.models import DETAIL_MODEL, files_of
 from handmesh_ros.runtime.preprocess import (
     ASSUMED_FOV_DEG,
     check_intrinsics,
@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
         raise argparse.ArgumentError(None, "--mesh is for the JSON: give --json FILE, too")
     quiet_decoders()
     inputs = [_Input.find(Path(path)) for path in args.paths]
-    originals = Originals(source.path for one in inputs for source in one.sources)
+    sources = (source.path for one in inputs for source in one.sources)
+    originals = Originals([*sources, *files_of((args.model, args.detail_model))])
     if args.json not in (None, "-"):
         originals.check(Path(args.json))
     drawings = None if args.draw is None else DrawingWriter(Path(args.draw), originals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _FOLDER = Path(__file__).resolve().parent.parent / "models"
@@ -23,3 +24,13 @@ def find_model(model: str | Path | None = None) -> Path:
         model: the name of a bundled one or the path of any; None or "" takes `CAMERA_MODEL`.
     """
     return BUNDLED_MODELS.get(str(model), Path(model)) if model else CAMERA_MODEL
+
+
+def files_of(models: Iterable[str | Path | None]) -> Iterator[Path]:
+    """Yield the graphs, or checkpoints, of models and the sidecars beside them.
+
+    Args:
+        models: as for `find_model`; None and "" for none.
+    """
+    for path in (find_model(model) for model in models if model):
+        yield from (path, path.with_suffix(".json"))

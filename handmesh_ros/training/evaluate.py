@@ -12,9 +12,10 @@ import torch
 from tqdm import tqdm
 
 from handmesh_ros.arguments import add_backend, add_models, count, number
-from handmesh_ros.commands.places import check_place
+from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.runtime.models import files_of
 from handmesh_ros.runtime.two_looks import HandFinder, open_looks
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.datasets.geometry import turned
@@ -173,7 +174,9 @@ def run(args: argparse.Namespace) -> int:
         raise argparse.ArgumentError(
             None, "--dataset takes one folder, the one it was unpacked into"
         )
+    originals = Originals(files_of((args.model, args.detail_model)))
     for target in filter(None, (args.json, args.predictions)):
+        originals.check(target)
         check_place(target)
     data_sets = {} if args.dataset else _open(args.data)
     estimator = open_looks(
