@@ -1,4 +1,4 @@
-"""Take the trunk's starting weights out of MediaPipe's hand landmark network.
+"""Take the weights of trunk and heads out of MediaPipe's hand landmark network.
 
     pip install tflite mediapipe==0.10.21   (in an environment of its own: it needs NumPy < 2)
     python scripts/convert_hand_landmark.py \
@@ -18,12 +18,17 @@ from typing import Any
 import numpy as np
 import tflite
 
+from handmesh_ros.network.backbone import LANDMARK_HEADS
+
 TRUNK_CONVOLUTIONS = 47
 """The stem's 3, 14 blocks of 3, and 2 on top; fully connected heads follow."""
 
+Layers = list[tuple[np.ndarray, np.ndarray]]
+"""Weight and bias of each."""
 
-def convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return weight (out, in, h, w) and bias (out,) of every convolution, in order."""
+
+def layers(path: Path) -> tuple[Layers, Layers]:
+    """Return the convolutions, (out, in, h, w), and the linear layers, (out, in), in order."""
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
     operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]
@@ -46,11 +51,17 @@ def convolutions(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         return np.frombuffer(content, types[tensor.Type()]).reshape(tensor.ShapeAsNumpy())
 
     axes = {kinds.CONV_2D: (0, 3, 1, 2), kinds.DEPTHWISE_CONV_2D: (3, 0, 1, 2)}
-    return [
+    convolutions = [
         (constant(op.Inputs(1)).transpose(axes[kind(op)]), constant(op.Inputs(2)))
         for op in operators
         if kind(op) in axes
     ]
+    linear = [
+        (constant(op.Inputs(1)), constant(op.Inputs(2)))
+        for op in operators
+        if kind(op) == kinds.FULLY_CONNECTED
+    ]
+    return convolutions, linear
 
 
 def main() -> None:
@@ -60,9 +71,13 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     args = parser.parse_args()
     arrays: dict[str, Any] = {}
-    for index, (weight, bias) in enumerate(convolutions(args.tflite)[:TRUNK_CONVOLUTIONS]):
+    convolutions, linear = layers(args.tflite)
+    for index, (weight, bias) in enumerate(convolutions[:TRUNK_CONVOLUTIONS]):
         arrays[f"weight{index}"] = weight.astype(np.float16)
         arrays[f"bias{index}"] = bias.astype(np.float16)
+    for name, (weight, bias) in zip(LANDMARK_HEADS, linear, strict=True):
+        arrays[f"{name}_weight"] = weight.astype(np.float16)
+        arrays[f"{name}_bias"] = bias.astype(np.float16)
     np.savez_compressed(args.output, **arrays)
 
 

@@ -36,6 +36,10 @@ class Hands:
         translation: (N, 3) float32, wrist in the camera optical frame, metres.
         colors: (N, V, 3) float32 in [0, 1], sRGB, per vertex.
         scale_source: (N,) uint8, values of `ScaleSource`.
+        keypoint_scores: (N, 21) float32 in [0, 1], confidence of each of `keypoints_2d`; ones
+            where the reading has none. None stands for ones.
+        refined: (N,) bool, the hand was read off its own crop by the refinement network; else off
+            the whole image by the single-stage network. None stands for False.
 
     Raises:
         ValueError: a field does not have its shape.
@@ -52,9 +56,15 @@ class Hands:
     translation: np.ndarray
     colors: np.ndarray
     scale_source: np.ndarray
+    keypoint_scores: np.ndarray = None  # type: ignore[assignment]
+    refined: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         count, vertex_count = len(self.score), self.vertices.shape[1]
+        if self.keypoint_scores is None:
+            object.__setattr__(self, "keypoint_scores", np.ones((count, 21), np.float32))
+        if self.refined is None:
+            object.__setattr__(self, "refined", np.zeros(count, bool))
         expected = {
             "score": (count,),
             "right_probability": (count,),
@@ -67,6 +77,8 @@ class Hands:
             "translation": (count, 3),
             "colors": (count, vertex_count, 3),
             "scale_source": (count,),
+            "keypoint_scores": (count, 21),
+            "refined": (count,),
         }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:

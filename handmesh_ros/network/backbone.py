@@ -123,17 +123,40 @@ class HandLandmarkTrunk(nn.Module):
         Raises:
             HandmeshError: they are not there.
         """
-        if not LANDMARK_WEIGHTS.exists():
-            raise HandmeshError(
-                f"The trunk's weights {LANDMARK_WEIGHTS} are not there: train in a checkout of "
-                "the repository, or set `pretrained: false`."
-            )
-        with np.load(LANDMARK_WEIGHTS) as published:
-            convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
-            for index, convolution in enumerate(convolutions):
-                for name in ("weight", "bias"):
-                    values = published[f"{name}{index}"].astype(np.float32)
-                    getattr(convolution, name).data.copy_(torch.from_numpy(values))
+        published = _published_weights()
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        for index, convolution in enumerate(convolutions):
+            for name in ("weight", "bias"):
+                getattr(convolution, name).data.copy_(published[f"{name}{index}"])
+
+
+LANDMARK_HEADS = {"side": 1, "presence": 1, "landmarks": 63, "world": 63}
+"""The linear heads of MediaPipe's hand landmark network, in the order of its graph, and what they
+put out of the trunk's pooled last map."""
+
+
+def read_landmark_heads() -> dict[str, tuple[Tensor, Tensor]]:
+    """Return weight (outputs, 1152) and bias (outputs,) of each of `LANDMARK_HEADS`.
+
+    Raises:
+        HandmeshError: the published weights are not there.
+    """
+    published = _published_weights()
+    return {
+        name: (published[f"{name}_weight"], published[f"{name}_bias"]) for name in LANDMARK_HEADS
+    }
+
+
+def _published_weights() -> dict[str, Tensor]:
+    if not LANDMARK_WEIGHTS.exists():
+        raise HandmeshError(
+            f"The trunk's weights {LANDMARK_WEIGHTS} are not there: train in a checkout of "
+            "the repository, or set `pretrained: false`."
+        )
+    with np.load(LANDMARK_WEIGHTS) as stored:
+        return {
+            name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()
+        }
 
 
 class Bottleneck(nn.Module):

@@ -13,7 +13,7 @@ import numpy as np
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, MODEL_JOINT_NAMES
 from handmesh_ros.runtime.models import BUNDLED_MODELS
-from handmesh_ros.runtime.sidecar import Sidecar
+from handmesh_ros.runtime.sidecar import CROPS, Sidecar
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +53,15 @@ class Backend(Protocol):
     name: str
     sidecar: Sidecar
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once.
 
         Args:
-            image: [1, H, W, 3] uint8 RGB, letterboxed; not kept and not changed.
-            intrinsics: [1, 4] float32 fx, fy, cx, cy in pixels of `image`.
+            inputs: as `input_shapes` says, in its order; not kept and not changed. Of a graph that
+                takes an image, [1, H, W, 3] uint8 RGB, letterboxed, and [1, 4] float32 fx, fy, cx,
+                cy in its pixels. Of one that takes crops, [N, H, W, 3] uint8 RGB, [N, 2, 3]
+                float32 similarities from crop pixels to image pixels, and [N, 4] float32 fx, fy,
+                cx, cy in image pixels; N is 1 or more.
 
         Returns:
             The outputs by name, as `output_shapes` says, float32; the next call may overwrite
@@ -232,11 +235,30 @@ def read_graph(path: Path) -> tuple[Sidecar, bytes]:
     return sidecar, graph
 
 
+def input_shapes(sidecar: Sidecar) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every input of the graph that `sidecar` describes, in its order.
+
+    Of crops, the shapes are those of the largest batch.
+    """
+    height, width = sidecar.input_size
+    if sidecar.takes == CROPS:
+        count = sidecar.max_hands
+        return {
+            "crops": (count, height, width, 3),
+            "to_image": (count, 2, 3),
+            "intrinsics": (count, 4),
+        }
+    return {"image": (1, height, width, 3), "intrinsics": (1, 4)}
+
+
 def output_shapes(sidecar: Sidecar) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every output of the graph that `sidecar` describes."""
+    """Return the shape of every output of the graph that `sidecar` describes.
+
+    Of crops, the shapes are those of the largest batch.
+    """
     slots, vertices = sidecar.max_hands, sidecar.hand_model.vertices
     keypoints = len(KEYPOINT_NAMES)
-    return {
+    shapes = {
         "score": (slots,),
         "handedness": (slots,),
         "centre": (slots, 2),
@@ -249,6 +271,9 @@ def output_shapes(sidecar: Sidecar) -> dict[str, tuple[int, ...]]:
         "translation": (slots, 3),
         "colors": (slots, vertices, 3),
     }
+    if sidecar.takes == CROPS:
+        shapes["keypoint_scores"] = (slots, keypoints)
+    return shapes
 
 
 def check_interface(
@@ -264,10 +289,8 @@ def check_interface(
     Raises:
         HandmeshError: an input or output is missing or has another shape.
     """
-    height, width = sidecar.input_size
-    expected_inputs = {"image": (1, height, width, 3), "intrinsics": (1, 4)}
     for kind, found, expected in (
-        ("input", inputs, expected_inputs),
+        ("input", inputs, input_shapes(sidecar)),
         ("output", outputs, output_shapes(sidecar)),
     ):
         for name, shape in expected.items():

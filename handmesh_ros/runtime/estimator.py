@@ -36,6 +36,14 @@ class Timings:
         """The whole call."""
         return self.preprocess_ms + self.inference_ms + self.decode_ms
 
+    def __add__(self, other: Timings) -> Timings:
+        """Return the times of both."""
+        return Timings(
+            self.preprocess_ms + other.preprocess_ms,
+            self.inference_ms + other.inference_ms,
+            self.decode_ms + other.decode_ms,
+        )
+
 
 class Estimator:
     """Finds hands in images.

@@ -14,7 +14,10 @@ DETAIL_MODEL = _FOLDER / "mobile_512.onnx"
 """512×512 pixels: finds smaller hands, in twice the time on a CPU; best as the far look of
 `TwoLooks`, for hands that fill the image are too large for it."""
 
-BUNDLED_MODELS = {path.stem: path for path in (CAMERA_MODEL, DETAIL_MODEL)}
+REFINEMENT_MODEL = _FOLDER / "refine.onnx"
+"""Crops of 224×224 pixels: reads one hand off each."""
+
+BUNDLED_MODELS = {path.stem: path for path in (CAMERA_MODEL, DETAIL_MODEL, REFINEMENT_MODEL)}
 
 
 def find_model(model: str | Path | None = None) -> Path:

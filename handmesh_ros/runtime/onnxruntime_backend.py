@@ -8,7 +8,12 @@ import numpy as np
 import onnxruntime
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import check_interface, output_shapes, read_graph
+from handmesh_ros.runtime.backend import (
+    check_interface,
+    input_shapes,
+    output_shapes,
+    read_graph,
+)
 
 _ERRORS_ONLY = 3
 _PROVIDERS = {"CUDAExecutionProvider": "CUDA", "CPUExecutionProvider": "CPU"}
@@ -45,14 +50,16 @@ class OnnxRuntimeBackend:
             {tensor.name: tuple(tensor.shape) for tensor in self._session.get_inputs()},
             {tensor.name: tuple(tensor.shape) for tensor in self._session.get_outputs()},
         )
+        self._input_names = list(input_shapes(self.sidecar))
         self._output_names = list(output_shapes(self.sidecar))
         device = _PROVIDERS[self._session.get_providers()[0]]
         count = f", {threads} thread{'s' * (threads > 1)}" if threads else ""
         self.name = f"ONNX Runtime {onnxruntime.__version__} on {device}{count}"
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
-        outputs = self._session.run(self._output_names, {"image": image, "intrinsics": intrinsics})
+        given = dict(zip(self._input_names, inputs, strict=True))
+        outputs = self._session.run(self._output_names, given)
         return dict(zip(self._output_names, outputs, strict=True))
 
     def close(self) -> None:

@@ -8,7 +8,12 @@ import numpy as np
 import openvino
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import check_interface, output_shapes, read_graph
+from handmesh_ros.runtime.backend import (
+    check_interface,
+    input_shapes,
+    output_shapes,
+    read_graph,
+)
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -63,14 +68,16 @@ class OpenVinoBackend:
             ) from error
         check_interface(path, self.sidecar, _shapes(compiled.inputs), _shapes(compiled.outputs))
         self._request = compiled.create_infer_request()
+        self._input_names = list(input_shapes(self.sidecar))
         self._output_names = list(output_shapes(self.sidecar))
         used = compiled.get_property("INFERENCE_NUM_THREADS")
         kind = "" if precision == "float32" else f" in {precision}"
         self.name = f"OpenVINO {version} on CPU{kind}, {used} thread{'s' * (used > 1)}"
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
-        self._request.infer({"image": image, "intrinsics": intrinsics}, share_inputs=True)
+        given = dict(zip(self._input_names, inputs, strict=True))
+        self._request.infer(given, share_inputs=True)
         return {name: self._request.get_tensor(name).data for name in self._output_names}
 
     def close(self) -> None:

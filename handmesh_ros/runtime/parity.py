@@ -10,10 +10,13 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.inference.crops import cut_crops, square_regions
 from handmesh_ros.runtime.backend import Backend
+from handmesh_ros.runtime.sidecar import IMAGE, Sidecar
 
 _CLIP = Path(__file__).resolve().parent.parent / "assets" / "demo.mp4"
 _FRAMES_BETWEEN = 8
+_FRAME_SIZE = (480, 640)
 SAME_CENTRE_PX = 0.5
 
 
@@ -85,15 +88,46 @@ def fixed_images(
     clip.release()
 
 
+def fixed_inputs(sidecar: Sidecar, count: int = 6) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the inputs that the graph of `sidecar` takes, from frames of the demo clip.
+
+    Crops are overlapping squares all over each frame, of two sizes.
+
+    Yields:
+        as `backend.input_shapes` says.
+    """
+    if sidecar.takes == IMAGE:
+        yield from fixed_images(sidecar.input_size, count)
+        return
+    for image, intrinsics in fixed_images(_FRAME_SIZE, count):
+        regions = _overlapping_squares(_FRAME_SIZE)
+        cameras = np.repeat(intrinsics, len(regions), axis=0)
+        for start in range(0, len(regions), sidecar.max_hands):
+            some = slice(start, start + sidecar.max_hands)
+            yield cut_crops(image[0], regions[some]), regions[some], cameras[some]
+
+
+def _overlapping_squares(size: tuple[int, int]) -> np.ndarray:
+    height, width = size
+    squares = [
+        (x, y, side)
+        for side in (height / 2, height / 3)
+        for y in np.arange(side / 2, height, side / 2)
+        for x in np.arange(side / 2, width, side / 2)
+    ]
+    x, y, sides = np.array(squares).T
+    return square_regions(np.stack([x, y], 1), sides, np.zeros(len(sides)))
+
+
 def compare(backend: Backend, reference: Backend, images: int = 6) -> Drift:
-    """Run two backends on `fixed_images` and return how far `backend` is from `reference`.
+    """Run two backends on `fixed_inputs` and return how far `backend` is from `reference`.
 
     Only hands above the model's score threshold count, as in `drift`.
     """
     pairs = []
-    for image, intrinsics in fixed_images(reference.sidecar.input_size, images):
-        expected = {name: values.copy() for name, values in reference(image, intrinsics).items()}
-        found = {name: values.copy() for name, values in backend(image, intrinsics).items()}
+    for inputs in fixed_inputs(reference.sidecar, images):
+        expected = {name: values.copy() for name, values in reference(*inputs).items()}
+        found = {name: values.copy() for name, values in backend(*inputs).items()}
         pairs.append((found, expected))
     return drift(pairs, reference.sidecar.score_threshold)
 

@@ -70,10 +70,10 @@ class _Share:
         self._is_open = True
         self.name, self.sidecar = loaded.backend.name, loaded.backend.sidecar
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
         with self._loaded.lock:
-            outputs = self._loaded.backend(image, intrinsics)
+            outputs = self._loaded.backend(*inputs)
             # The next run, of whoever, may overwrite them.
             return {name: values.copy() for name, values in outputs.items()}
 

@@ -16,6 +16,9 @@ FORMAT = "handmesh-graph"
 CONTRACT = 1
 """Version of the graph's inputs and outputs (ARCHITECTURE.md) that this runtime speaks."""
 
+IMAGE, CROPS = "image", "crops"
+"""What a graph takes: a whole image, or a batch of crops that show one hand each."""
+
 
 @dataclass(frozen=True)
 class HandModelReference:
@@ -48,6 +51,8 @@ class Sidecar:
         hand_model: the mesh that the graph puts out.
         score_threshold: score above which a slot is a hand, chosen on the validation split.
         precision: of the graph's convolutions: "float32", "float16" or "int8".
+        takes: `IMAGE` or `CROPS`. Crops come in batches of any size, `max_hands` at most where a
+            backend needs to know.
         onnx_sha256: hex digest of the .onnx file; empty for a training checkpoint.
         training_data: names of the data sets.
         metrics: measured numbers by name.
@@ -61,6 +66,7 @@ class Sidecar:
     hand_model: HandModelReference
     score_threshold: float
     precision: str = "float32"
+    takes: str = IMAGE
     onnx_sha256: str = ""
     training_data: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -119,6 +125,9 @@ class Sidecar:
             raise ValueError("input_size and max_hands must be positive")
         if not 0.0 <= threshold <= 1.0:
             raise ValueError("score_threshold must lie in [0, 1]")
+        takes = str(content.get("takes", IMAGE))
+        if takes not in (IMAGE, CROPS):
+            raise ValueError(f"takes must be {IMAGE!r} or {CROPS!r}, not {takes!r}")
         hand_model = content["hand_model"]
         return cls(
             model_id=str(content["model_id"]),
@@ -131,6 +140,7 @@ class Sidecar:
             ),
             score_threshold=threshold,
             precision=str(content.get("precision", "float32")),
+            takes=takes,
             onnx_sha256=str(content["onnx_sha256"]),
             training_data=tuple(str(name) for name in content.get("training_data", ())),
             metrics=dict(content.get("metrics", {})),

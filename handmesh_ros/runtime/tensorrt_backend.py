@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import check_interface, read_graph
+from handmesh_ros.runtime.backend import check_interface, input_shapes, read_graph
 from handmesh_ros.runtime.cuda import Cuda, Device, open_cuda
 from handmesh_ros.runtime.engine_build import (
     BUILD_OPTIONS,
@@ -81,9 +81,9 @@ class TensorRtBackend:
         self.device_memory = self._runner.device_memory + len(plan)
         self.name = f"{LIBRARIES[library]} {trt.__version__} on {cuda.device.name}"
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
-        return self._runner({"image": image, "intrinsics": intrinsics})
+        return self._runner(dict(zip(input_shapes(self.sidecar), inputs, strict=True)))
 
     def refuse(self, reason: str) -> None:
         """Mark the engine in the cache, so that it is not loaded again.
@@ -179,11 +179,12 @@ def _check_engine(path: Path, sidecar: Sidecar, tensors: dict[str, Tensor]) -> N
     for name, tensor in tensors.items():
         (inputs if tensor.is_input else outputs)[name] = tensor.shape
     check_interface(path, sidecar, inputs, outputs)
-    wrong = [name for name, t in tensors.items() if (t.dtype == np.uint8) != (name == "image")]
+    pixels = next(iter(input_shapes(sidecar)))
+    wrong = [name for name, t in tensors.items() if (t.dtype == np.uint8) != (name == pixels)]
     if wrong:
         raise HandmeshError(
             f"The tensor `{wrong[0]}` of {path} has the type {tensors[wrong[0]].dtype}, but only "
-            f"`image` is uint8 and all others are float32: export the model again with "
+            f"`{pixels}` is uint8 and all others are float32: export the model again with "
             f"`handmesh export`."
         )
 

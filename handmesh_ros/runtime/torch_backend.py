@@ -10,8 +10,8 @@ import torch
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
-from handmesh_ros.training.checkpoint import load_network
+from handmesh_ros.runtime.sidecar import CROPS, HandModelReference, Sidecar
+from handmesh_ros.training.checkpoint import interface_of, load_any
 from handmesh_ros.training.precision import with_float16
 
 Network = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
@@ -57,7 +57,13 @@ class TorchBackend:
                 "PyTorch finds no NVIDIA GPU to record a CUDA graph on: run without cuda_graph, "
                 "or install a driver and a torch built for CUDA."
             )
-        loaded = load_network(path)
+        loaded = load_any(path)
+        takes, shape, max_hands = interface_of(loaded)
+        if takes == CROPS and (cuda_graph or precision != "float32"):
+            raise HandmeshError(
+                f"{path} is a refinement network: it runs in float32 and without cuda_graph, "
+                "because its batches have any size."
+            )
         network = with_float16(loaded) if precision == "float16" else loaded
         if threads is not None:
             torch.set_num_threads(threads)
@@ -69,12 +75,12 @@ class TorchBackend:
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.has_graph = cuda_graph
         recorded = torch.compile(self._network) if compiled else self._network
-        shape = loaded.config.input_shape
         self._recording = _Recording(recorded, shape, self._device) if cuda_graph else None
         self.sidecar = Sidecar(
             model_id=path.stem,
             input_size=shape,
-            max_hands=loaded.config.max_hands,
+            max_hands=max_hands,
+            takes=takes,
             hand_model=HandModelReference.of(HandTemplate.bundled()),
             score_threshold=CHECKPOINT_SCORE_THRESHOLD,
             precision=precision,
@@ -91,14 +97,11 @@ class TorchBackend:
         return torch.cuda.max_memory_allocated() if self._device.type == "cuda" else None
 
     @torch.inference_mode()
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the network once; see `Backend`."""
         if self._recording is not None:
-            return self._recording(image, intrinsics)
-        outputs = self._network(
-            torch.from_numpy(image).to(self._device),
-            torch.from_numpy(intrinsics).to(self._device),
-        )
+            return self._recording(*inputs)
+        outputs = self._network(*(torch.from_numpy(v).to(self._device) for v in inputs))
         return {name: values.cpu().numpy() for name, values in outputs.items()}
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ class TwoLooks:
 
     Attributes:
         backend: that of the near look.
+        far: the look at more pixels.
         template: the hand model.
         timings: of the last call, both looks together.
     """
@@ -40,6 +41,7 @@ class TwoLooks:
     def __init__(self, near: Estimator, far: Estimator) -> None:
         far.backend.sidecar.check_hand_model(near.template)
         self._looks = (near, far)
+        self.far = far
         self.backend, self.template = near.backend, near.template
         self.timings = Timings()
 
@@ -71,11 +73,7 @@ class TwoLooks:
         hands = hands[np.argsort(-hands.score, kind="stable")]
         hands = hands[suppress_duplicates(hands.box, hands.keypoints_2d)]
         near, far = (look.timings for look in self._looks)
-        self.timings = Timings(
-            near.preprocess_ms + far.preprocess_ms,
-            near.inference_ms + far.inference_ms,
-            near.decode_ms + far.decode_ms,
-        )
+        self.timings = near + far
         return hands
 
     def close(self) -> None:

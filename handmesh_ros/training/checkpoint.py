@@ -13,6 +13,11 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.network.model import HandNetwork
+from handmesh_ros.network.refinement import CROP_SIDE, MAX_CROPS, RefinementNetwork
+from handmesh_ros.runtime.sidecar import CROPS, IMAGE
+
+REFINEMENT = "refinement"
+"""Section of a checkpoint's settings that marks a refinement network."""
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -94,8 +99,51 @@ def _read(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
+def load_any(
+    checkpoint: str | Path, input_size: tuple[int, int] | None = None
+) -> HandNetwork | RefinementNetwork:
+    """Return the network of a checkpoint, the single-stage or the refinement one.
+
+    Arguments and errors are those of `load_network`; a refinement network has no other input size.
+    """
+    settings, state = load_checkpoint(checkpoint)
+    if REFINEMENT not in settings:
+        return load_network(checkpoint, input_size)
+    if input_size is not None:
+        raise HandmeshError(
+            f"{checkpoint} is a refinement network, whose crops have one size: leave the input "
+            "size out."
+        )
+    network = RefinementNetwork(HandTemplate.bundled(), **settings[REFINEMENT])
+    _load_state(network, state, checkpoint)
+    return network.eval()
+
+
+def interface_of(
+    network: HandNetwork | RefinementNetwork,
+) -> tuple[str, tuple[int, int], int]:
+    """Return what a network takes, its input's height and width, and how many hands at most."""
+    if isinstance(network, RefinementNetwork):
+        return CROPS, (CROP_SIDE, CROP_SIDE), MAX_CROPS
+    return IMAGE, network.config.input_shape, network.config.max_hands
+
+
+def save_refinement(
+    network: RefinementNetwork, path: str | Path, settings: dict[str, Any] | None = None
+) -> None:
+    """Write a refinement network as a checkpoint, in float16.
+
+    Args:
+        network: any state.
+        path: .ckpt file.
+        settings: arguments of `RefinementNetwork` other than its defaults.
+    """
+    weights = {f"network.{name}": v.detach().half() for name, v in network.state_dict().items()}
+    torch.save({"hyper_parameters": {REFINEMENT: settings or {}}, "state_dict": weights}, path)
+
+
 def load_network(checkpoint: str | Path, input_size: tuple[int, int] | None = None) -> HandNetwork:
-    """Return the network of a checkpoint, in evaluation mode.
+    """Return the single-stage network of a checkpoint, in evaluation mode.
 
     Args:
         checkpoint: that `handmesh train` or `save_weights` wrote.
@@ -105,6 +153,11 @@ def load_network(checkpoint: str | Path, input_size: tuple[int, int] | None = No
         HandmeshError: the file is no checkpoint of this network, or there is no such size.
     """
     settings, _ = load_checkpoint(checkpoint)
+    if "network" not in settings:
+        raise HandmeshError(
+            f"{checkpoint} is not a single-stage network: give a .ckpt file that `handmesh train` "
+            "wrote."
+        )
     network = HandNetwork(_sizes(settings, input_size), HandTemplate.bundled())
     load_weights(network, checkpoint)
     return network.eval()
@@ -129,6 +182,12 @@ def load_weights(network: HandNetwork, checkpoint: str | Path) -> None:
     _, state = load_checkpoint(checkpoint)
     if not any(name.startswith("lifter.") for name in state):
         state.update({f"lifter.{n}": values for n, values in network.lifter.state_dict().items()})
+    _load_state(network, state, checkpoint)
+
+
+def _load_state(
+    network: torch.nn.Module, state: dict[str, torch.Tensor], checkpoint: str | Path
+) -> None:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -20,20 +20,24 @@ from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.model import HandNetwork
-from handmesh_ros.runtime.backend import output_shapes
+from handmesh_ros.network.refinement import RefinementNetwork
+from handmesh_ros.runtime.backend import input_shapes, output_shapes
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 from handmesh_ros.runtime.parity import (
     FLOAT32_LIMIT,
     REDUCED_LIMIT,
     Drift,
     drift,
-    fixed_images,
+    fixed_inputs,
 )
-from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
-from handmesh_ros.training.checkpoint import load_network, save_weights
+from handmesh_ros.runtime.sidecar import CROPS, IMAGE, HandModelReference, Sidecar
+from handmesh_ros.training.checkpoint import interface_of, load_any, save_weights
 from handmesh_ros.training.compact import compact
 from handmesh_ros.training.opset import OPSETS, to_opset_17
 from handmesh_ros.training.precision import PRECISIONS, with_float16
+
+LARGEST_BATCH = 64
+"""Crops that one run of a refinement graph may take where nothing else bounds it."""
 
 
 class _Graph(torch.nn.Module):
@@ -43,13 +47,13 @@ class _Graph(torch.nn.Module):
         super().__init__()
         self.network, self.output_names = network, output_names
 
-    def forward(self, image: torch.Tensor, intrinsics: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        outputs = self.network(image, intrinsics)
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        outputs = self.network(*inputs)
         return tuple(outputs[name] for name in self.output_names)
 
 
 def export(
-    network: HandNetwork,
+    network: HandNetwork | RefinementNetwork,
     output: str | Path,
     *,
     model_id: str,
@@ -86,12 +90,13 @@ def export(
     """
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    height, width = network.config.input_shape
+    takes, input_size, max_hands = interface_of(network)
     template = HandTemplate.bundled()
     sidecar = Sidecar(
         model_id=model_id,
-        input_size=(height, width),
-        max_hands=network.config.max_hands,
+        input_size=input_size,
+        max_hands=max_hands,
+        takes=takes,
         hand_model=HandModelReference(template.name, template.sha256, len(template.template)),
         score_threshold=score_threshold,
         precision=precision,
@@ -101,19 +106,24 @@ def export(
         provenance=provenance,
     )
     output_names = list(output_shapes(sidecar))
-    exported = with_float16(network) if precision == "float16" else network
+    exported: torch.nn.Module = network
+    if precision == "float16":
+        if isinstance(network, RefinementNetwork):
+            raise HandmeshError(
+                "A refinement network is exported in float32 only: leave --precision out."
+            )
+        exported = with_float16(network)
     graph = _Graph(exported, output_names).eval()
-    example = (
-        torch.zeros(1, height, width, 3, dtype=torch.uint8),
-        torch.tensor([[float(width), float(width), width / 2, height / 2]]),
-    )
+    example = _example_inputs(sidecar)
+    batch = {0: torch.export.Dim("hands", min=1, max=LARGEST_BATCH)} if takes == CROPS else None
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph,
             example,
-            input_names=["image", "intrinsics"],
+            input_names=list(input_shapes(sidecar)),
+            dynamic_shapes=None if batch is None else ((batch,) * len(example),),
             output_names=output_names,
             opset_version=OPSETS[-1],
             dynamo=True,
@@ -140,7 +150,18 @@ def export(
     return output
 
 
-def graph_drift(network: HandNetwork, path: str | Path, images: int = 6) -> Drift:
+def _example_inputs(sidecar: Sidecar) -> tuple[torch.Tensor, ...]:
+    height, width = sidecar.input_size
+    camera = torch.tensor([[float(width), float(width), width / 2, height / 2]])
+    if sidecar.takes == IMAGE:
+        return torch.zeros(1, height, width, 3, dtype=torch.uint8), camera
+    to_image = torch.eye(3)[None, :2].repeat(2, 1, 1)
+    return torch.zeros(2, height, width, 3, dtype=torch.uint8), to_image, camera.repeat(2, 1)
+
+
+def graph_drift(
+    network: HandNetwork | RefinementNetwork, path: str | Path, images: int = 6
+) -> Drift:
     """Return how far ONNX Runtime's hands are from PyTorch's on fixed images.
 
     Args:
@@ -150,12 +171,10 @@ def graph_drift(network: HandNetwork, path: str | Path, images: int = 6) -> Drif
     """
     backend = OnnxRuntimeBackend(path)
     pairs = []
-    for image, intrinsics in fixed_images(backend.sidecar.input_size, images):
+    for inputs in fixed_inputs(backend.sidecar, images):
         with torch.inference_mode():
-            expected = network(torch.from_numpy(image), torch.from_numpy(intrinsics))
-        pairs.append(
-            (backend(image, intrinsics), {name: v.numpy() for name, v in expected.items()})
-        )
+            expected = network(*(torch.from_numpy(values) for values in inputs))
+        pairs.append((backend(*inputs), {name: v.numpy() for name, v in expected.items()}))
     backend.close()
     return drift(pairs, backend.sidecar.score_threshold)
 
@@ -240,7 +259,7 @@ def run(args: argparse.Namespace) -> int:
             "`handmesh evaluate --json` wrote."
         ) from error
     path = export(
-        load_network(args.checkpoint, args.input_size),
+        load_any(args.checkpoint, args.input_size),
         args.output,
         model_id=args.model_id or f"{args.output.stem}-{__version__}",
         score_threshold=args.threshold,

@@ -5,7 +5,7 @@ from handmesh_ros.runtime.sidecar import Sidecar
 def test_the_bundled_models_have_the_sizes_they_promise():
     sidecars = {name: Sidecar.read(p.with_suffix(".json")) for name, p in BUNDLED_MODELS.items()}
     sizes = {name: sidecar.input_size for name, sidecar in sidecars.items()}
-    assert sizes == {"mobile": (288, 384), "mobile_512": (512, 512)}
+    assert sizes == {"mobile": (288, 384), "mobile_512": (512, 512), "refine": (224, 224)}
 
 
 def test_names_are_bundled_models_and_all_else_is_a_path(tmp_path):
