@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,18 @@ CENTRE_REACH = 2.0
 
 ASPECT_TOLERANCE = 0.02
 """Width over height of image and calibration may differ by this much (a cropped row or two)."""
+
+SQUARENESS = 1.5
+"""Focal lengths of one sensor differ by this factor at most: the pixels of PAL video, 1.46."""
+
+UNEVEN_BINNING = 4.0
+"""Binning may stretch an image by this factor at most."""
+
+LARGEST_ENLARGEMENT = 4.0
+"""An image has so many times the pixels per side of what its sensor recorded, at most."""
+
+FRAMES_KEPT = 64
+"""Frames whose latest CameraInfo is kept; those that came last."""
 
 
 def intrinsics_of(
@@ -56,14 +70,16 @@ def intrinsics_of(
             f"The matrix {name} of camera_info has the focal lengths {focal[0]:g} and "
             f"{focal[1]:g}, so the camera is not calibrated: calibrate it."
         )
-    roi = info.roi
-    size = np.array([roi.width or info.width, roi.height or info.height], float)
     binning = np.maximum([info.binning_x, info.binning_y], 1)
-    if (size <= 0).any():
-        size = np.array(image_size[::-1]) * binning
-    whole = np.array([info.width or size[0], info.height or size[1]], float)
+    whole = np.array([info.width, info.height], float)
+    if not whole.any():
+        # A sensor of unknown size is taken to be no larger than what it shows.
+        is_whole = not info.roi.width or not info.roi.height
+        end = [info.roi.x_offset + info.roi.width, info.roi.y_offset + info.roi.height]
+        whole = np.array(image_size[::-1] * binning if is_whole else end, float)
+    corner, size = _region(info.roi, whole)
     _check_plausible(name, focal, centre, whole)
-    centre = centre - [roi.x_offset, roi.y_offset]
+    centre = centre - corner
     scale = np.array(image_size[::-1]) / size
     if abs(scale[0] / scale[1] * binning[0] / binning[1] - 1.0) > ASPECT_TOLERANCE:
         raise HandmeshError(
@@ -71,8 +87,41 @@ def intrinsics_of(
             f"pixels, the image has {image_size[1]}×{image_size[0]} and so another shape: "
             "publish the camera_info that belongs to it."
         )
+    stretch = max(binning) / min(binning)
+    if stretch > UNEVEN_BINNING or (size < binning).any() or scale.max() > LARGEST_ENLARGEMENT:
+        raise HandmeshError(
+            f"camera_info has a region of {size[0]:g}×{size[1]:g} pixels and the binning "
+            f"{binning[0]}×{binning[1]}, which do not fit an image of {image_size[1]}×"
+            f"{image_size[0]}: correct roi and binning in the camera driver."
+        )
     # Pixel centres are at whole numbers, hence the half pixel.
     return np.concatenate([focal * scale, (centre + 0.5) * scale - 0.5])
+
+
+def _region(roi: Any, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the region of interest begins and its size, (2,) pixels of the sensor each.
+
+    Args:
+        roi: the RegionOfInterest message; 0 as a width or height is the sensor's.
+        whole: (2,) width and height of the sensor, pixels.
+
+    Raises:
+        HandmeshError: the sensor has no pixels, or the region is not on it.
+    """
+    if (whole <= 0).any():
+        raise HandmeshError(
+            f"camera_info is for a sensor of {whole[0]:g}×{whole[1]:g} pixels: set width and "
+            "height in the camera driver."
+        )
+    corner = np.array([roi.x_offset, roi.y_offset], float)
+    size = np.array([roi.width or whole[0], roi.height or whole[1]], float)
+    if (corner < 0).any() or (size < 0).any() or (corner + size > whole).any():
+        raise HandmeshError(
+            f"The region of interest of camera_info ({size[0]:.9g}×{size[1]:.9g} pixels from x = "
+            f"{corner[0]:.9g}, y = {corner[1]:.9g}) is not on its sensor of "
+            f"{whole[0]:g}×{whole[1]:g}: correct roi in the camera driver."
+        )
+    return corner, size
 
 
 def _check_plausible(name: str, focal: np.ndarray, centre: np.ndarray, size: np.ndarray) -> None:
@@ -89,7 +138,9 @@ def _check_plausible(name: str, focal: np.ndarray, centre: np.ndarray, size: np.
     """
     view_rad = 2.0 * np.arctan2(size, 2.0 * focal)
     too_far = np.abs(centre - size / 2) > CENTRE_REACH * size
-    if (view_rad < NARROWEST_RAD).any() or (view_rad > WIDEST_RAD).any() or too_far.any():
+    is_square = 1 / SQUARENESS <= focal[0] / focal[1] <= SQUARENESS
+    impossible = (view_rad < NARROWEST_RAD) | (view_rad > WIDEST_RAD) | too_far
+    if not is_square or impossible.any():
         raise HandmeshError(
             f"The matrix {name} of camera_info has fx, fy = {focal[0]:g}, {focal[1]:g} and cx, cy "
             f"= {centre[0]:g}, {centre[1]:g}, which no camera of {size[0]:g}×{size[1]:g} pixels "
@@ -98,20 +149,23 @@ def _check_plausible(name: str, focal: np.ndarray, centre: np.ndarray, size: np.
 
 
 class CameraInfos:
-    """The latest CameraInfo of every frame: no exact pairing by stamp is needed.
+    """The latest CameraInfo of the latest frames: no exact pairing by stamp is needed.
 
     Safe between threads: messages come in on another one than images are worked on.
     """
 
     def __init__(self) -> None:
-        self._by_frame: dict[str, Any] = {}
+        self._lock = Lock()
+        self._by_frame: OrderedDict[str, Any] = OrderedDict()
 
     def update(self, info: Any) -> None:
-        """Remember a message."""
+        """Remember a message; of more than `FRAMES_KEPT` frames the oldest is forgotten."""
         frame_id = info.header.frame_id
-        others = {name: known for name, known in self._by_frame.items() if name != frame_id}
-        # Replaced, not changed: whoever looks meanwhile finds the old or the new one.
-        self._by_frame = {**others, frame_id: info}
+        with self._lock:
+            self._by_frame[frame_id] = info
+            self._by_frame.move_to_end(frame_id)
+            if len(self._by_frame) > FRAMES_KEPT:
+                self._by_frame.popitem(last=False)
 
     def find(self, frame_id: str) -> Any | None:
         """Return the latest message of this frame; an empty frame name matches every other.
@@ -119,12 +173,11 @@ class CameraInfos:
         Raises:
             HandmeshError: messages came, but all of other frames.
         """
-        by_frame = self._by_frame
-        if not by_frame:
-            return None
-        if frame_id in by_frame:
-            return by_frame[frame_id]
-        latest = next(reversed(by_frame.values()))
+        with self._lock:
+            found = self._by_frame.get(frame_id)
+            latest = next(reversed(self._by_frame.values()), None)
+        if found is not None or latest is None:
+            return found
         if not frame_id or not latest.header.frame_id:
             return latest
         raise HandmeshError(

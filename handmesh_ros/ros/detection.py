@@ -147,6 +147,8 @@ class HandDetector:
             if info is not None:
                 rectified = parameters.image_is_rectified
                 intrinsics = intrinsics_of(info, image_size, rectified=rectified)
+                if parameters.undistort and not rectified:
+                    self._undistort.check(intrinsics, info, image_size)
                 self._said = ""
                 return info, intrinsics
             reason = "No camera_info comes in."
