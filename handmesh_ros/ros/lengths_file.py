@@ -11,9 +11,7 @@ import yaml
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
-
-SHORTEST_M, LONGEST_M = 0.08, 0.3
-"""Of a human hand, wrist to middle fingertip, children included."""
+from handmesh_ros.hand.size import LONGEST_M, SHORTEST_M
 
 _HEADER = """\
 # Hand lengths, wrist to middle fingertip along the bones, metres.
