@@ -69,6 +69,23 @@ def own_arguments(words: Sequence[str]) -> list[str]:
         raise HandmeshError(f"ROS cannot use these arguments ({reason}){advice}.") from error
 
 
+_NAMESPACE_RULE = re.compile(r"(?:(?P<node>[^:]*):)?__ns:=(?P<namespace>.+)")
+
+
+def pushed_namespace(words: Sequence[str], node_name: str) -> str:
+    """Return the namespace that a node is moved to from outside, as launch does; "/" for none.
+
+    Args:
+        words: the command line, without the program.
+        node_name: that a rule may be for.
+    """
+    for flag, rule in zip(words, words[1:], strict=False):
+        found = _NAMESPACE_RULE.fullmatch(rule) if flag in ("-r", "--remap") else None
+        if found and found["node"] in (None, "", node_name):
+            return f"/{found['namespace'].strip('/')}"
+    return "/"
+
+
 def warn_of_unused_files(words: Sequence[str], nodes: Sequence[Node]) -> None:
     """Let the first node warn of parameter files that hold nothing for any of them."""
     for problem in find_unused_files(words, [node.get_fully_qualified_name() for node in nodes]):

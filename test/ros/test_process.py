@@ -185,3 +185,53 @@ def test_two_detectors_in_one_process_share_the_model(ros, tiny_model, image):
         said = process.communicate(timeout=20.0)[1]
     assert process.returncode == 0
     assert said.count("runs on") == 2, said
+
+
+def names_of(ros, process, root, count, wait_s=40.0):
+    """The full names of the nodes below `root`, as soon as there are so many."""
+    watch = ros.create_node("watch", namespace="/watch")
+    try:
+        end, names = time.monotonic() + wait_s, set()
+        while time.monotonic() < end and process.poll() is None and len(names) < count:
+            ros.spin_once(watch, timeout_sec=0.1)
+            nodes = watch.get_node_names_and_namespaces()
+            names = {f"{space}/{name}" for name, space in nodes if space.startswith(root)}
+        return {name.removeprefix(root) for name in names}
+    finally:
+        watch.destroy_node()
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("namespaces", "rule", "expected"),
+    [
+        (["{root}/a", "{root}/b"], "", {"/a/detector", "/b/detector"}),
+        (["a", "b"], "__ns:={root}", {"/a/detector", "/b/detector"}),
+        (["a", "b/c"], "__ns:={root}/on", {"/on/a/detector", "/on/b/c/detector"}),
+        (["a", "{root}_b"], "detector:__ns:={root}", {"/a/detector", "_b/detector"}),
+        (["{root}/a", "{root}/b"], "other:__ns:=/x", {"/a/detector", "/b/detector"}),
+    ],
+)
+def test_detectors_below_a_pushed_namespace_stay_two(
+    ros, tiny_model, request, namespaces, rule, expected
+):
+    root = f"/pushed_{abs(hash(request.node.nodeid)) % 10**8}"  # nodes of before linger a while
+    rules = ["-r", rule.format(root=root)] if rule else []
+    names = [name.format(root=root) for name in namespaces]
+    given = ["--namespaces", *names, "--ros-args", "-p", f"model:={tiny_model}", *rules]
+    process = subprocess.Popen([*COMMAND, *given], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        assert names_of(ros, process, root, 2) == expected
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20.0)
+    assert process.returncode == 0
+
+
+@pytest.mark.ros
+def test_two_detectors_of_one_name_are_refused(ros, tiny_model):
+    given = ["--namespaces", "a", "/robot/a", "--ros-args", "-r", "__ns:=/robot"]
+    ended = run(*given, "-p", f"model:={tiny_model}")
+    assert ended.returncode == 1
+    assert "two detectors would be in /robot/a, each" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
