@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from ament_index_python.packages import get_package_share_path
@@ -232,7 +232,7 @@ class BagWriter(AbstractContextManager["BagWriter"]):
         HandmeshError: there is something at the path, or it cannot be written.
     """
 
-    VERSION = 8
+    VERSION: Literal[8] = 8
     """Of the metadata: the latest that Humble reads, too."""
 
     def __init__(self, path: Path, storage: str) -> None:

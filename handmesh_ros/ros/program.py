@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 import rclpy
 from rclpy.exceptions import NameValidationException
@@ -17,6 +18,8 @@ from rclpy.utilities import remove_ros_args
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.parameter_file import check_files, find_unused_files
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 _MIXED = "Sequence should be of same type"
 """What ROS says of a list such as [0.4, 0, 0.3]."""
@@ -34,12 +37,14 @@ def run_program(name: str, work: Callable[[], int]) -> int:
     except (HandmeshError, NameValidationException) as problem:
         print(f"{name}: {problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 0
     finally:
         rclpy.try_shutdown()
 
 
 def initialise(words: Sequence[str]) -> None:
-    """Initialise rclpy so that an interrupt is a `KeyboardInterrupt` of the main thread.
+    """Initialise rclpy so that the first interrupt is a `KeyboardInterrupt` of the main thread.
 
     rclpy's own handlers shut ROS down at any moment: what is being made or said then fails.
 
@@ -47,8 +52,15 @@ def initialise(words: Sequence[str]) -> None:
         words: the command line, without the program.
     """
     rclpy.init(args=list(words), signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    for number in INTERRUPTS:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt once: a second Ctrl-C, or that of `ros2 launch`, must not break the good-bye."""
+    for each in INTERRUPTS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def own_arguments(words: Sequence[str]) -> list[str]:

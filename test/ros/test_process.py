@@ -118,6 +118,42 @@ def test_interrupts_end_it_cleanly(ros, tiny_model, how):
 
 
 @pytest.mark.ros
+@pytest.mark.parametrize("again", [(signal.SIGINT,), (signal.SIGINT, signal.SIGTERM)])
+@pytest.mark.parametrize("apart_s", [0.0, 0.01, 0.1])
+def test_more_interrupts_do_not_break_the_good_bye(ros, tiny_model, again, apart_s):
+    """As Ctrl-C twice in a terminal does, and `ros2 launch` on top of it."""
+    process = subprocess.Popen(
+        [*COMMAND, "--ros-args", "-p", f"model:={tiny_model}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert any("runs on" in line for line in process.stderr)
+    for number in (signal.SIGINT, *again):
+        process.send_signal(number)
+        time.sleep(apart_s)
+    rest = process.communicate(timeout=20)[1]
+    assert process.returncode == 0
+    assert "Traceback" not in rest and "Exception" not in rest, rest
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("after_s", [0.3, 0.6, 0.9, 1.3, 1.7])
+def test_an_interrupt_at_any_moment_of_the_start_leaves_no_traceback(ros, tiny_model, after_s):
+    process = subprocess.Popen(
+        [*COMMAND, "--ros-args", "-p", f"model:={tiny_model}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 0, said
+    assert "Traceback" not in said, said
+
+
+@pytest.mark.ros
 @pytest.mark.parametrize("transition", ["TRANSITION_CLEANUP", 99])
 def test_an_impossible_transition_is_refused_and_does_not_end_it(ros, tiny_model, transition):
     from lifecycle_msgs.msg import Transition
