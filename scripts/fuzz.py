@@ -10,6 +10,7 @@ inputs. Ends with status 1 at the first one that breaks a promise, made as small
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import traceback
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # it says of each damaged picture what we say
 sys.path[:0] = [str(ROOT), str(ROOT / "test" / "fuzz")]
 
 BATCH = 200

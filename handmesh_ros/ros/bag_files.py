@@ -11,11 +11,12 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import quote
 
 import zstandard
@@ -233,9 +234,11 @@ class McapFile:
         with path.open("rb") as file:
             try:
                 summary = SeekingReader(file, validate_crcs=True).get_summary()
+                is_sound = _summary_is_sound(file)
             except McapError:  # Reading through the file says where it ends.
-                summary = None
-        self._index = summary if summary is not None and _is_complete(summary) else None
+                summary, is_sound = None, False
+        is_usable = summary is not None and is_sound and _is_complete(summary)
+        self._index = summary if is_usable else None
         if self._index is None:
             self._scan()
         else:
@@ -319,6 +322,18 @@ class McapFile:
 
     def close(self) -> None:
         """Do nothing: who reads opens the file anew."""
+
+
+def _summary_is_sound(file: BinaryIO) -> bool:
+    """Return whether the summary of an MCAP file has the checksum that its footer says, if any."""
+    end = file.seek(-len(MCAP_MAGIC) - 4, os.SEEK_END)
+    checksum = int.from_bytes(file.read(4), "little")
+    file.seek(end - 16)
+    start = int.from_bytes(file.read(8), "little")
+    if not checksum or not start:
+        return True
+    file.seek(start)
+    return zlib.crc32(file.read(end - start)) == checksum
 
 
 def _is_complete(summary: Summary) -> bool:

@@ -154,7 +154,11 @@ class BagReader(AbstractContextManager["BagReader"]):
         self._check(topics)
         with self._damage_named():
             streams = (file.messages(topics) for file in self._files)
+            before_ns = -(2**63)
             for time_ns, topic, data in heapq.merge(*streams, key=lambda item: item[0]):
+                if time_ns < before_ns:
+                    raise ValueError("its index does not belong to its messages")
+                before_ns = time_ns
                 yield topic, time_ns, unpacked(data)
 
     def _paths(self) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import yaml
 from fuzz_oracles import check_sentence
 from hypothesis import strategies as st
+from mcap.writer import Writer as McapWriter
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
@@ -70,13 +72,26 @@ def edited(data: bytes, edits: list[tuple[str, float, int, int]]) -> bytes:
 @functools.cache
 def whole_bag(storage: str) -> tuple[dict[str, bytes], frozenset[bytes]]:
     """The files of a small bag, and the messages in it."""
+    words = [bytes(serialize_message(String(data=f"word {n} " * 9))) for n in range(COUNT)]
+    if storage == "mcap":  # with checksums, which rosbags does not write
+        file = io.BytesIO()
+        writer = McapWriter(file, chunk_size=1000)
+        writer.start("ros2")
+        schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data")
+        channel = writer.register_channel(TOPIC, "cdr", schema)
+        for number, data in enumerate(words):
+            time_ns = 10**9 + number * 10**8
+            writer.add_message(channel, time_ns, data, time_ns)
+        writer.finish()
+        names = {"rosbag2_bagfile_information": {"relative_file_paths": ["bag.mcap"]}}
+        metadata = yaml.safe_dump(names).encode()
+        return {"bag.mcap": file.getvalue(), "metadata.yaml": metadata}, frozenset(words)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "bag"
-        words = [bytes(serialize_message(String(data=f"word {n} " * 9))) for n in range(COUNT)]
         with BagWriter(path, storage) as bag:
             for number, data in enumerate(words):
                 bag.write_serialized(TOPIC, 10**9 + number * 10**8, data, String)
-        return {file.name: file.read_bytes() for file in path.iterdir()}, frozenset(words)
+        return {each.name: each.read_bytes() for each in path.iterdir()}, frozenset(words)
 
 
 def fuzz_bags(

@@ -136,8 +136,9 @@ def camera_infos(draw: st.DrawFn) -> CameraInfo:
     info = CameraInfo(header=Header(frame_id=draw(FRAMES)))
     sizes = st.sampled_from([48, 64, 64, 128, 0, 1, 2**32 - 1])
     info.width, info.height = draw(st.tuples(sizes, sizes) | st.just((64, 48)) | st.just((0, 0)))
-    info.k = _numbers(draw, [60.0, 0.0, 31.5, 0.0, 60.0, 23.5, 0.0, 0.0, 1.0])
-    info.p = _numbers(draw, [55.0, 0, 30.0, 0.0, 0.0, 56.0, 24.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    # In place, for messages from the wire hold what the setters would refuse.
+    info.k[:] = _numbers(draw, [60.0, 0.0, 31.5, 0.0, 60.0, 23.5, 0.0, 0.0, 1.0])
+    info.p[:] = _numbers(draw, [55.0, 0, 30.0, 0.0, 0.0, 56.0, 24.0, 0.0, 0.0, 0.0, 1.0, 0.0])
     models = [
         "plumb_bob",
         "rational_polynomial",
@@ -150,7 +151,7 @@ def camera_infos(draw: st.DrawFn) -> CameraInfo:
     info.distortion_model = draw(st.sampled_from(models))
     count = draw(st.sampled_from([0, 3, 4, 5, 7, 8, 12, 14, 15]))
     usual = [-0.2, 0.1, 1e-3, -1e-3, 0.01, 0.02, -0.01, 0.001, *[1e-3] * 7][:count]
-    info.d = _numbers(draw, draw(st.sampled_from([usual, [0.0] * count])))
+    info.d = array.array("d", _numbers(draw, draw(st.sampled_from([usual, [0.0] * count]))))
     odd = st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4, 480, 2**32 - 1])
     info.binning_x, info.binning_y = draw(odd), draw(odd)
     places = st.sampled_from([0, 0, 0, 1, 16, 32, 48, 64, 2**31])
@@ -236,7 +237,7 @@ def fuzz_depth(message: Image, unit_m: float, spread: int) -> None:
     pipeline.depth.receive(message)
     sent = grey_image(Header(stamp=Time(sec=100), frame_id="camera"))
     parameters = Parameters(use_depth=True, depth_unit_m=unit_m, track=False)
-    info = CameraInfo(width=64, height=48, k=[60.0, 0, 31.5, 0, 60.0, 23.5, 0, 0, 1.0])
+    info = CameraInfo(width=64, height=48, k=[60.0, 0.0, 31.5, 0.0, 60.0, 23.5, 0.0, 0.0, 1.0])
     pipeline.infos.update(info)
     for _ in range(11):
         result = pipeline(sent, parameters)

@@ -172,6 +172,21 @@ def test_a_damaged_chunk_is_noticed(tmp_path):
         list(bag.messages([TOPIC]))
 
 
+def test_an_index_that_is_damaged_is_not_believed(tmp_path):
+    path = write_mcap(tmp_path / "words.mcap", LATE)
+    data = bytearray(path.read_bytes())
+    start = int.from_bytes(data[-28:-20], "little")
+    expected = sorted(enumerate(LATE), key=lambda each: each[1])
+    for place in range(start, len(data) - 40, 7):
+        changed = bytearray(data)
+        changed[place] ^= 0x41
+        path.write_bytes(changed)
+        try:
+            assert read(path) == expected
+        except HandmeshError as problem:
+            assert "is damaged" in str(problem)
+
+
 @pytest.mark.parametrize("checkpointed", [0, 3])
 def test_messages_in_the_write_ahead_log_are_read_and_stay_there(tmp_path, checkpointed):
     file = write_sqlite(tmp_path / "bag", TIMES[:3])
