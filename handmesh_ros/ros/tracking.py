@@ -14,14 +14,14 @@ from handmesh_ros.temporal.tracker import TrackedHands, Tracker
 from handmesh_ros.temporal.tracks import Filters
 
 ALTERNATION_S = 5.0
-"""Two sources that take turns within this time are two cameras, not one that was switched."""
+"""Two image sizes that take turns within this time are two cameras, not one that was switched."""
 
 
 class HandTracking:
     """Follows the hands of one camera.
 
     Args:
-        say: is told in one sentence when the clock jumps or two cameras take turns.
+        say: is told in one sentence when the clock jumps or two cameras send images.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -64,9 +64,9 @@ class HandTracking:
             return untracked.joined(lost) if len(lost) else untracked
         source = header.frame_id, image_size
         if self._source is not None and self._source != source:
-            # One switch is a camera's new resolution; its hands are LOST, and new ones begin.
             since_s = stamp_s - self._left_s.get(source, float("-inf"))
-            if abs(since_s) < ALTERNATION_S:
+            # One switch of size is a camera's new resolution; its hands are LOST, new ones begin.
+            if self._source[0] != source[0] or abs(since_s) < ALTERNATION_S:
                 one, other = map(_describe, sorted([self._source, source]))
                 self._say(
                     f"Images of {one} and of {other} come on one topic, so all hands are new: "

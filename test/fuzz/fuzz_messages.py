@@ -103,7 +103,7 @@ def images(draw: st.DrawFn) -> Image:
 @st.composite
 def compressed_images(draw: st.DrawFn) -> CompressedImage:
     """Pictures that say something true or false of themselves, some of them damaged."""
-    kind = draw(st.sampled_from([np.uint8, np.uint16]))
+    kind: Any = draw(st.sampled_from([np.uint8, np.uint16]))
     shape = draw(st.sampled_from([(12, 16), (12, 16, 3), (12, 16, 4), (1, 1, 3)]))
     codec = draw(st.sampled_from(CODECS))
     if codec in (".jpg", ".webp", ".bmp") or len(shape) == 2 and codec == ".webp":
