@@ -86,15 +86,30 @@ class Inputs:
         Raises:
             HandmeshError: its QoS overrides or its name are not possible.
         """
-        # One that asks for what was sent before would not match those who keep nothing.
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        silent = SubscriptionEventCallbacks(use_default_callbacks=False)
-        self._calibration = [
-            self._subscribe(CameraInfo, "camera_info", receive),
-            self._node.create_subscription(
-                CameraInfo, "camera_info", receive, latched, event_callbacks=silent
-            ),
-        ]
+        self._receive_calibration = receive
+        self._calibration = [self._subscribe(CameraInfo, "camera_info", receive)]
+        self.listen_to_latched()
+
+    def listen_to_latched(self) -> None:
+        """Subscribe a second time where a publisher of `camera_info` keeps its last message.
+
+        A subscription that asks for what was sent before matches only such publishers; the drivers
+        of all others would warn of it, so it is made when one is there. To be called now and then.
+        """
+        if len(self._calibration) != 1:
+            return
+        publishers = self._node.get_publishers_info_by_topic("camera_info")
+        keeps = DurabilityPolicy.TRANSIENT_LOCAL
+        if any(publisher.qos_profile.durability == keeps for publisher in publishers):
+            silent = SubscriptionEventCallbacks(use_default_callbacks=False)
+            latched = self._node.create_subscription(
+                CameraInfo,
+                "camera_info",
+                self._receive_calibration,
+                QoSProfile(depth=1, durability=keeps),
+                event_callbacks=silent,
+            )
+            self._calibration.append(latched)
 
     def add_images(
         self, receive: Callable[[Any], None], receive_depth: Callable[[Any], None] | None

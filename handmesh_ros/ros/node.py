@@ -354,6 +354,7 @@ class DetectorNode(LifecycleNode):
             self.get_logger().error(text + trace)
 
     def _publish_diagnostics(self) -> None:
+        self._inputs.listen_to_latched()
         now_s = time.monotonic()
         image_topic = self._inputs.image_topic
         self._diagnostics.publish(

@@ -370,6 +370,22 @@ def test_calibrations_come_latched_or_with_every_image(
     assert not any("incompatible" in log for log in rig.logs)
 
 
+def test_drivers_that_keep_nothing_are_not_asked_for_it(make_rig, image, camera_info):
+    """They would warn of a subscription that they cannot serve."""
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    publisher = rig.client.create_publisher(type(camera_info), "camera_info", 1)
+
+    def is_calibrated():
+        publisher.publish(camera_info)
+        return hands and hands[-1].calibrated
+
+    rig.send_until(is_calibrated, "image", image)
+    time.sleep(1.5)  # longer than it takes to look
+    asked = rig.client.get_subscriptions_info_by_topic("camera_info")
+    assert [each.qos_profile.durability for each in asked] == [DurabilityPolicy.VOLATILE]
+
+
 def test_overrides_that_the_detector_does_not_have_are_named(make_rig, capfd):
     unknown = ["/image.subscription.history", "/hands.publisher.depth"]
     known = ["/image.subscription.depth", "/clock.subscription.depth"]
