@@ -59,7 +59,8 @@ def initialise(words: Sequence[str]) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Interrupt once: a second Ctrl-C, or that of `ros2 launch`, must not break the good-bye."""
     for each in INTERRUPTS:
-        signal.signal(each, signal.SIG_IGN)
+        # Not SIG_IGN: Python raises an error for a signal that came just before it was set.
+        signal.signal(each, lambda number, frame: None)
     raise KeyboardInterrupt
 
 
