@@ -41,6 +41,10 @@ def run_program(name: str, work: Callable[[], int]) -> int:
         return 0
     finally:
         rclpy.try_shutdown()
+        if signal.getsignal(signal.SIGINT) is _pass_over:
+            # Python takes its own handlers away before the process is gone, but not this one.
+            for number in INTERRUPTS:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def initialise(words: Sequence[str]) -> None:
@@ -59,9 +63,13 @@ def initialise(words: Sequence[str]) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Interrupt once: a second Ctrl-C, or that of `ros2 launch`, must not break the good-bye."""
     for each in INTERRUPTS:
-        # Not SIG_IGN: Python raises an error for a signal that came just before it was set.
-        signal.signal(each, lambda number, frame: None)
+        # Not SIG_IGN: Python complains of a signal that came just before that was set.
+        signal.signal(each, _pass_over)
     raise KeyboardInterrupt
+
+
+def _pass_over(number: int, frame: FrameType | None) -> None:
+    """Do nothing."""
 
 
 def own_arguments(words: Sequence[str]) -> list[str]:
