@@ -6,13 +6,14 @@ SOURCE ?=
 SECONDS ?=
 MODEL ?=
 PYTEST ?=
+FUZZ ?=
 MINUTES ?= 60
 
 ROS = . .colcon/env.sh &&
 BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint params soak gpu-check clean
+.PHONY: help demo test fuzz lint params soak gpu-check clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -23,7 +24,11 @@ demo:  ## camera, detector and listener over real DDS; SOURCE=<photo|folder|vide
 
 test:  ## the whole test suite; PYTEST="-k word" for a part of it
 	$(BOOTSTRAP) --tests
-	@$(ROS) exec python -m pytest $(PYTEST)
+	@$(ROS) ROS_PYTHON_CHECK_FIELDS=1 exec python -m pytest $(PYTEST)
+
+fuzz:  ## generated messages and files against what must always hold; SECONDS=600, FUZZ="--target bags --seed 7"
+	$(BOOTSTRAP) --tests
+	@$(ROS) exec python scripts/fuzz.py --seconds $(or $(SECONDS),600) $(FUZZ)
 
 lint:  ## ruff and mypy
 	$(BOOTSTRAP) --tests

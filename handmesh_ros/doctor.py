@@ -147,6 +147,7 @@ def _ros() -> Iterator[Finding]:
         yield Finding("handmesh_ros messages", False, advice)
     apt = f"apt install ros-{distribution or 'DISTRO'}-"
     yield package("rosbags", "rosbags", "`handmesh replay`", "pip install rosbags")
+    yield package("mcap", "mcap", "`handmesh replay`", "pip install mcap")
     for part, gives, name in (
         ("launch_ros", "the launch files", "launch-ros"),
         ("cv_bridge", "image encodings beyond the usual ones", "cv-bridge"),

@@ -8,7 +8,7 @@ Arguments left empty keep the value of `params_file`.
 
 from __future__ import annotations
 
-from launch import LaunchContext, LaunchDescription
+from launch import LaunchContext, LaunchDescription, actions
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -36,7 +36,7 @@ ARGUMENTS = {
     "autostart": ("", "false leaves configuring and activating to a lifecycle manager"),
     "use_sim_time": ("", "true takes the time from /clock, as bags play it"),
     "log_level": ("info", "debug, info, warn or error"),
-    "rviz": ("false", "also open RViz"),
+    "rviz": ("false", "also open RViz, where it is installed"),
     "fixed_frame": ("camera_optical_frame", "frame that RViz draws in"),
 }
 
@@ -44,7 +44,7 @@ TEXTS = ("model", "detail_model", "backend", "image_transport")
 SWITCHES = ("use_depth", "autostart", "use_sim_time")
 
 
-def make_nodes(context: LaunchContext) -> list[Node]:
+def make_nodes(context: LaunchContext) -> list[Node | actions.LogInfo]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     kinds = {**dict.fromkeys(TEXTS, str), **dict.fromkeys(SWITCHES, bool)}
     parameters = {
@@ -80,7 +80,21 @@ def make_nodes(context: LaunchContext) -> list[Node]:
         remappings=[(f"/handmesh/{topic}", topic) for topic in ("markers", "overlay")],
         condition=IfCondition(given["rviz"]),
     )
+    if given["rviz"].lower() in ("true", "1") and is_missing("rviz2"):
+        missing = "RViz is not installed, so it does not start: apt install ros-DISTRO-rviz2"
+        return [detector, actions.LogInfo(msg=missing)]
     return [detector, rviz]
+
+
+def is_missing(package: str) -> bool:
+    """Return whether a package is not installed, as far as the index knows what launch needs."""
+    try:
+        from ament_index_python.packages import get_packages_with_prefixes
+
+        installed = get_packages_with_prefixes()
+    except (ImportError, OSError):  # There is no index.
+        return False
+    return "launch_ros" in installed and package not in installed
 
 
 def generate_launch_description() -> LaunchDescription:

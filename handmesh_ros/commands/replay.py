@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
         from handmesh_ros.ros.node import load_estimator
         from handmesh_ros.ros.replay import Replay, Topics
     except ImportError as error:
-        if (error.name or "").partition(".")[0] == "rosbags":
+        if (error.name or "").partition(".")[0] in ("rosbags", "mcap", "zstandard", "lz4"):
             raise
         raise HandmeshError(explain(error)) from error
     parameters = read_parameters(args.params_file, args.param)

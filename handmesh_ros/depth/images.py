@@ -15,12 +15,25 @@ QUEUE_LENGTH = 32
 for a slow network, and for a replay, which waits a tenth of a second."""
 
 
-def depth_to_metres(message: Any, image_size: tuple[int, int]) -> np.ndarray:
+KINDS = {"16UC1": ("u2", 1e-3), "mono16": ("u2", 1e-3), "32FC1": ("f4", 1.0)}
+"""Encodings of depth: kind of number, and its unit in metres by REP 118."""
+
+SATURATED = 65535
+"""What 16-bit cameras send for "too far" and for "not known"."""
+
+
+def unit_of(message: Any, unit_m: float) -> float:
+    """Return the unit of a depth image in metres: `unit_m`, or where it is 0 its encoding's."""
+    return unit_m or KINDS[message.encoding][1]
+
+
+def depth_to_metres(message: Any, image_size: tuple[int, int], unit_m: float = 0.0) -> np.ndarray:
     """Decode a depth image: 16UC1 in millimetres or 32FC1 in metres (REP 118).
 
     Args:
         message: the message, or anything with its fields.
         image_size: (height, width) of the colour image that it is aligned with, pixels.
+        unit_m: what 1 means, metres; 0 takes the encoding's.
 
     Returns:
         (H, W) float32 metres; 0 where unknown.
@@ -28,8 +41,7 @@ def depth_to_metres(message: Any, image_size: tuple[int, int]) -> np.ndarray:
     Raises:
         HandmeshError: another encoding or size, or the message is truncated.
     """
-    kinds = {"16UC1": ("u2", 1e-3), "mono16": ("u2", 1e-3), "32FC1": ("f4", 1.0)}
-    if message.encoding not in kinds:
+    if message.encoding not in KINDS:
         raise HandmeshError(
             f"The depth image has the encoding {message.encoding!r}, so it is not used: publish "
             "16UC1 (millimetres) or 32FC1 (metres)."
@@ -40,7 +52,7 @@ def depth_to_metres(message: Any, image_size: tuple[int, int]) -> np.ndarray:
             f"{image_size[1]}×{image_size[0]}, so it is not used: publish depth that is aligned "
             "with the colour image."
         )
-    kind, metres = kinds[message.encoding]
+    kind = KINDS[message.encoding][0]
     order = ">" if message.is_bigendian else "<"
     row_bytes = message.width * np.dtype(kind).itemsize
     data = np.frombuffer(message.data, np.uint8)
@@ -52,8 +64,9 @@ def depth_to_metres(message: Any, image_size: tuple[int, int]) -> np.ndarray:
         )
     rows = data[: message.height * message.step].reshape(message.height, message.step)
     values = np.ascontiguousarray(rows[:, :row_bytes]).view(order + kind)
-    depth = values.astype(np.float32) * np.float32(metres)
-    return np.where(np.isfinite(depth), depth, np.float32(0.0))
+    depth = values.astype(np.float32) * np.float32(unit_of(message, unit_m))
+    is_known = values != SATURATED if kind == "u2" else np.isfinite(depth)
+    return np.where(is_known, depth, np.float32(0.0))
 
 
 class DepthQueue:

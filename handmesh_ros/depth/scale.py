@@ -42,11 +42,14 @@ class DepthScale:
         factor: (N,) true size over estimated size; 1 where depth does not tell.
         inlier_ratio: (N,) share of a hand's visible vertices with depth that agree.
         reliable: (N,) whether depth tells.
+        claimed: (N,) the factor of depth that was not believed because it is too far from 1, as
+            that of another unit is; NaN elsewhere.
     """
 
     factor: np.ndarray
     inlier_ratio: np.ndarray
     reliable: np.ndarray
+    claimed: np.ndarray
 
 
 def measure_scale(hands: Hands, depth_m: np.ndarray, intrinsics: np.ndarray) -> DepthScale:
@@ -73,26 +76,35 @@ def measure_scale(hands: Hands, depth_m: np.ndarray, intrinsics: np.ndarray) -> 
         )
     count = len(hands)
     factor, ratio = np.ones(count), np.zeros(count)
-    reliable = np.zeros(count, bool)
+    reliable, claimed = np.zeros(count, bool), np.full(count, np.nan)
     pixels, is_visible = visible_vertices(hands.vertices, intrinsics, depth_m.shape)
     for index in range(count):
         seen = is_visible[index]
         x, y = pixels[index, seen].T
-        measured = depth_m[y, x]
+        measured, estimated = depth_m[y, x], hands.vertices[index, seen, 2]
         with np.errstate(invalid="ignore"):
             known = (measured > NEAREST_M) & (measured < FARTHEST_M)
-        if known.sum() < MIN_VISIBLE:
-            continue
-        logs = np.log(measured[known] / hands.vertices[index, seen, 2][known])
+        logs = np.log(measured[known] / estimated[known])
         logs = np.sort(logs[np.abs(logs) < np.log(LARGEST_FACTOR)].astype(float))
-        if not len(logs):
-            continue
-        inliers = _densest(logs, 2.0 * INLIER_SPREAD)
-        ratio[index] = len(inliers) / known.sum()
-        reliable[index] = len(inliers) >= MIN_INLIERS and ratio[index] >= MIN_INLIER_RATIO
+        if known.sum() >= MIN_VISIBLE and len(logs):
+            inliers = _densest(logs, 2.0 * INLIER_SPREAD)
+            ratio[index] = len(inliers) / known.sum()
+            reliable[index] = len(inliers) >= MIN_INLIERS and ratio[index] >= MIN_INLIER_RATIO
         if reliable[index]:
             factor[index] = np.exp(np.median(inliers))
-    return DepthScale(factor, ratio, reliable)
+        else:
+            claimed[index] = _claim(measured, estimated)
+    return DepthScale(factor, ratio, reliable, claimed)
+
+
+def _claim(measured: np.ndarray, estimated: np.ndarray) -> float:
+    """Return the usual factor from estimated to measured depth if it is too large, else NaN."""
+    with np.errstate(invalid="ignore"):
+        known = measured > 0
+    if known.sum() < MIN_VISIBLE:
+        return float("nan")
+    log = float(np.median(np.log(measured[known].astype(float) / estimated[known])))
+    return float(np.exp(log)) if abs(log) > np.log(LARGEST_FACTOR) else float("nan")
 
 
 def with_depth(hands: Hands, scale: DepthScale) -> Hands:

@@ -7,6 +7,9 @@ import numpy as np
 from handmesh_ros.hand.conventions import MIDDLE_MCP, RIGHT, WRIST
 from handmesh_ros.hand.hands import Hands, ScaleSource
 
+SHORTEST_M, LONGEST_M = 0.08, 0.3
+"""Of a human hand, wrist to middle fingertip, children included."""
+
 LENGTH_CHAIN = np.array([WRIST, MIDDLE_MCP, MIDDLE_MCP + 1, MIDDLE_MCP + 2, MIDDLE_MCP + 3])
 """Keypoints from the wrist to the middle fingertip."""
 

@@ -14,10 +14,13 @@ def main() -> int:
     """
     try:
         from handmesh_ros.ros.process import main as run
+
+        return run()
     except ImportError as error:
         print(f"detector: {explain(error)}", file=sys.stderr)
         return 1
-    return run()
+    except KeyboardInterrupt:  # before there was anything to stop
+        return 0
 
 
 def explain(error: ImportError) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from sensor_msgs.msg import Image
 
-from handmesh_ros.depth.images import DepthQueue, depth_to_metres
+from handmesh_ros.depth.images import DepthQueue, depth_to_metres, unit_of
 from handmesh_ros.depth.length import LengthMeter
 from handmesh_ros.depth.scale import measure_scale, with_depth
+from handmesh_ros.depth.units import UnitDoubt, only_possible
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.size import calibrated
@@ -30,6 +31,7 @@ class DepthScaling:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._queue = DepthQueue()
+        self._doubt = UnitDoubt()
         self.meter = LengthMeter()
 
     def receive(self, message: Image) -> None:
@@ -38,16 +40,22 @@ class DepthScaling:
 
     def __call__(self, detection: Detection, parameters: Parameters) -> Hands:
         """Return the hands of an image: in the size that depth tells, else the calibrated one."""
+        unit_m = parameters.depth_unit_m
         lengths = parameters.left_hand_length_m, parameters.right_hand_length_m
         hands = calibrated(detection.hands, *lengths)
         if not parameters.use_depth or not len(hands):
             return hands
         try:
             message = self._queue.find(detection.header, parameters.depth_slop_s)
-            depth = detection.align(depth_to_metres(message, detection.rgb.shape[:2]))
-            hands = with_depth(hands, measure_scale(hands, depth, detection.intrinsics))
+            size = detection.rgb.shape[0], detection.rgb.shape[1]
+            depth = detection.align(depth_to_metres(message, size, unit_m))
+            scale = only_possible(measure_scale(hands, depth, detection.intrinsics), hands)
         except HandmeshError as problem:
             self._say(str(problem))
-        else:
-            self.meter.add(hands, time.monotonic())
+            return hands
+        doubt = self._doubt(scale, hands, unit_of(message, unit_m))
+        if doubt is not None:
+            self._say(doubt)
+        hands = with_depth(hands, scale)
+        self.meter.add(hands, time.monotonic())
         return hands

@@ -18,6 +18,7 @@ from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
 from handmesh_ros.ros.distortion import Undistortion
+from handmesh_ros.ros.encodings import SensorRange
 from handmesh_ros.ros.images import compressed_to_rgb, image_to_rgb
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.runtime.preprocess import intrinsics_from_fov
@@ -88,6 +89,7 @@ class HandDetector:
         self.template = template
         self._camera_infos = camera_infos
         self._say = say
+        self._ranges = SensorRange(say)
         self._undistort = Undistortion()
         self._said = ""
         self._first_image_s: float | None = None
@@ -100,7 +102,8 @@ class HandDetector:
         """
         start = time.perf_counter()
         is_compressed = isinstance(message, CompressedImage)
-        rgb = compressed_to_rgb(message) if is_compressed else image_to_rgb(message)
+        decode = compressed_to_rgb if is_compressed else image_to_rgb
+        rgb = decode(message, self._ranges)
         align: Callable[[np.ndarray], np.ndarray] = np.asarray
         found = self._find_camera(message.header.frame_id, rgb.shape[:2], parameters)
         if found is None:
@@ -147,6 +150,8 @@ class HandDetector:
             if info is not None:
                 rectified = parameters.image_is_rectified
                 intrinsics = intrinsics_of(info, image_size, rectified=rectified)
+                if parameters.undistort and not rectified:
+                    self._undistort.check(intrinsics, info, image_size)
                 self._said = ""
                 return info, intrinsics
             reason = "No camera_info comes in."

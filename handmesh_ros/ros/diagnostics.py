@@ -133,6 +133,7 @@ def status_message(
     latency_budget_ms: float,
     image_topic: str,
     camera_count: int,
+    is_remapped: bool = False,
 ) -> DiagnosticArray:
     """Return the message.
 
@@ -147,6 +148,7 @@ def status_message(
         latency_budget_ms: a median age above it is a warning, as are stamps so far ahead.
         image_topic: that images come on, resolved.
         camera_count: publishers of it.
+        is_remapped: `image` was remapped to it.
     """
     numbers = statistics.summary(now_s)
     level, text = OK, "finding hands"
@@ -155,12 +157,15 @@ def status_message(
     elif wanted_s is None:
         text = "idle: nobody subscribes to a result"
     elif not numbers["rate [Hz]"]:
-        why = (
-            "though it has a publisher: is its image larger than the middleware's shared memory "
-            "(docs/ros.md), or its QoS another?"
-            if camera_count
-            else "which nobody publishes: remap `image` to the camera's topic"
-        )
+        if camera_count:
+            why = (
+                "though it has a publisher: is its image larger than the middleware's shared "
+                "memory (docs/ros.md), or its QoS another?"
+            )
+        elif is_remapped:
+            why = "which nobody publishes: start the camera, or remap `image` to its topic instead"
+        else:
+            why = "which nobody publishes: remap `image` to the camera's topic"
         level, text = WARN, f"no images come in on {image_topic}, {why}"
         if wanted_s < GRACE_S:
             level, text = OK, "waiting for the first image"

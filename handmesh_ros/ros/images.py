@@ -1,12 +1,12 @@
 """sensor_msgs/Image and CompressedImage to RGB arrays, with NumPy and OpenCV.
 
-The results are those of `cv_bridge`, which is asked only for encodings that are unknown here:
-it is not on the Python package index and breaks with NumPy 2 on some releases.
+The results are those of `cv_bridge`, but for 16-bit images of sensors with fewer bits, which it
+leaves dark. It is asked only for encodings that are unknown here: it is not on the Python package
+index and breaks with NumPy 2 on some releases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,90 +14,15 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.ros.encodings import DEPTH_ENCODINGS, ENCODINGS, SensorRange, to_rgb8
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """How an encoding lays out its pixels.
-
-    Attributes:
-        bytes_per_pixel: in the first plane.
-        channels: in the array handed to `to_rgb`; 16-bit ones have half as many as bytes.
-        to_rgb: turns the (H, W) or (H, W, C) array into (H, W, 3) RGB.
-        depth: 8 or 16 bits per channel.
-        rows: height of the data over height of the image, for planar formats.
-    """
-
-    bytes_per_pixel: int
-    channels: int
-    to_rgb: Callable[[np.ndarray], np.ndarray]
-    depth: int = 8
-    rows: float = 1.0
-
-
-def _unchanged(pixels: np.ndarray) -> np.ndarray:
-    return pixels
-
-
-def _convert(code: int) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda pixels: cv2.cvtColor(np.ascontiguousarray(pixels), code)
-
-
-def _encodings() -> dict[str, Encoding]:
-    grey, bgr = _convert(cv2.COLOR_GRAY2RGB), _convert(cv2.COLOR_BGR2RGB)
-    bgra, rgba = _convert(cv2.COLOR_BGRA2RGB), _convert(cv2.COLOR_RGBA2RGB)
-    uyvy, yuyv = _convert(cv2.COLOR_YUV2RGB_UYVY), _convert(cv2.COLOR_YUV2RGB_YUYV)
-    table = {
-        "rgb8": Encoding(3, 3, _unchanged),
-        "bgr8": Encoding(3, 3, bgr),
-        "rgba8": Encoding(4, 4, rgba),
-        "bgra8": Encoding(4, 4, bgra),
-        "mono8": Encoding(1, 1, grey),
-        "rgb16": Encoding(6, 3, _unchanged, depth=16),
-        "bgr16": Encoding(6, 3, bgr, depth=16),
-        "rgba16": Encoding(8, 4, rgba, depth=16),
-        "bgra16": Encoding(8, 4, bgra, depth=16),
-        "mono16": Encoding(2, 1, grey, depth=16),
-        # Matrix types name no colours: OpenCV, where they come from, means BGR.
-        "8UC1": Encoding(1, 1, grey),
-        "8UC3": Encoding(3, 3, bgr),
-        "8UC4": Encoding(4, 4, bgra),
-        "16UC1": Encoding(2, 1, grey, depth=16),
-        "16UC3": Encoding(6, 3, bgr, depth=16),
-        "16UC4": Encoding(8, 4, bgra, depth=16),
-        "yuv422": Encoding(2, 2, uyvy),
-        "uyvy": Encoding(2, 2, uyvy),
-        "yuv422_yuy2": Encoding(2, 2, yuyv),
-        "yuyv": Encoding(2, 2, yuyv),
-        "nv12": Encoding(1, 1, _convert(cv2.COLOR_YUV2RGB_NV12), rows=1.5),
-        "nv21": Encoding(1, 1, _convert(cv2.COLOR_YUV2RGB_NV21), rows=1.5),
-    }
-    # ROS names the first two pixels of the first two rows, OpenCV those of the second.
-    for pattern, code in (
-        ("rggb", cv2.COLOR_BayerBG2RGB),
-        ("bggr", cv2.COLOR_BayerRG2RGB),
-        ("gbrg", cv2.COLOR_BayerGR2RGB),
-        ("grbg", cv2.COLOR_BayerGB2RGB),
-    ):
-        table[f"bayer_{pattern}8"] = Encoding(1, 1, _convert(code))
-        table[f"bayer_{pattern}16"] = Encoding(2, 1, _convert(code), depth=16)
-    return table
-
-
-ENCODINGS = _encodings()
-"""Encodings that are decoded here."""
-
-DEPTH_ENCODINGS = ("32FC1", "64FC1")
-"""Metres instead of colours; 16UC1 may be either, and thermal cameras send it."""
-
-
-def image_to_rgb(message: Any) -> np.ndarray:
+def image_to_rgb(message: Any, ranges: SensorRange | None = None) -> np.ndarray:
     """Decode a sensor_msgs/Image.
-
-    16-bit images are scaled to 8 bits over their whole range, as `cv_bridge` does.
 
     Args:
         message: the message, or anything with its fields.
+        ranges: how many bits the camera's 16-bit images have; None takes each image's own.
 
     Returns:
         (H, W, 3) uint8 RGB; may share memory with the message.
@@ -139,35 +64,7 @@ def image_to_rgb(message: Any) -> np.ndarray:
         pixels = np.ascontiguousarray(pixels).view(order).astype(np.uint16)
     if encoding.channels > 1:
         pixels = pixels.reshape(rows, width, encoding.channels)
-    rgb = encoding.to_rgb(pixels)
-    return rgb if encoding.depth == 8 else cv2.convertScaleAbs(rgb, alpha=255.0 / 65535.0)
-
-
-def compressed_to_rgb(message: Any) -> np.ndarray:
-    """Decode a sensor_msgs/CompressedImage, JPEG or PNG or whatever else OpenCV reads.
-
-    Args:
-        message: the message, or anything with its fields.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        HandmeshError: the data is empty or cannot be decoded.
-    """
-    data = np.frombuffer(message.data, np.uint8)
-    if not len(data):
-        raise HandmeshError("The compressed image message has no data: check the camera driver.")
-    try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        bgr = None
-    if bgr is None:
-        raise HandmeshError(
-            f"The compressed image message (format {message.format!r}, {len(data)} bytes) cannot "
-            "be decoded: it is damaged or neither JPEG nor PNG."
-        )
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return to_rgb8(pixels, name, ranges)
 
 
 def _ask_cv_bridge(message: Any) -> np.ndarray:
@@ -190,3 +87,116 @@ def _ask_cv_bridge(message: Any) -> np.ndarray:
         raise HandmeshError(
             f"The image encoding {message.encoding!r} is unknown, to cv_bridge too: {advice}"
         ) from error
+
+
+@dataclass(frozen=True)
+class Format:
+    """What `format` of a CompressedImage says, in lower case; empty where it does not say.
+
+    compressed_image_transport writes "ENCODING; CODEC compressed TARGET": the encoding of the
+    camera's image, the codec, and the encoding that was compressed, empty where that is the
+    camera's own. Other publishers write the codec alone, "jpeg".
+
+    Attributes:
+        encoding: of the camera's image.
+        codec: such as "jpeg", or "compresseddepth".
+        target: encoding that was compressed.
+    """
+
+    encoding: str
+    codec: str
+    target: str
+
+    @classmethod
+    def of(cls, text: str) -> Format:
+        """Return the parts of a message's `format`."""
+        first, separator, rest = text.lower().partition(";")
+        if not separator:
+            is_encoding = first.strip() in _NAMES
+            first, rest = (first, "") if is_encoding else ("", first)
+        codec, _, target = rest.replace("compresseddepth", "depth ").partition("compressed")
+        return cls(first.strip(), codec.strip(), target.strip())
+
+    @property
+    def own_encoding(self) -> str | None:
+        """The encoding whose numbers were compressed as they are, None for a usual picture.
+
+        That is a Bayer mosaic, and every TIFF that the transport makes: its red and blue stand
+        where the camera's do, not where a TIFF has them.
+        """
+        if self.target or self.encoding not in _NAMES:
+            return None
+        is_own = self.encoding.startswith("bayer_") or self.codec.startswith("tif")
+        return _NAMES[self.encoding] if is_own else None
+
+
+_NAMES = {name.lower(): name for name in ENCODINGS}
+_SWAPPED = ("rgb8", "rgb16", "rgba8", "rgba16")
+"""Targets that the transport compresses as if their red was blue."""
+
+
+def compressed_to_rgb(message: Any, ranges: SensorRange | None = None) -> np.ndarray:
+    """Decode a sensor_msgs/CompressedImage, JPEG or PNG or whatever else OpenCV reads.
+
+    Args:
+        message: the message, or anything with its fields.
+        ranges: how many bits the camera's 16-bit images have; None takes each image's own.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        HandmeshError: the data is empty, cannot be decoded, or is not what `format` says.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    if not len(data):
+        raise HandmeshError("The compressed image message has no data: check the camera driver.")
+    says = Format.of(message.format)
+    is_depth = says.codec.startswith("depth") or says.encoding.upper() in DEPTH_ENCODINGS
+    if is_depth and not says.target:
+        raise HandmeshError(
+            f"The compressed image message is a depth image (format {message.format!r}), which "
+            "shows no hands: remap `image` to the camera's colour topic."
+        )
+    pixels = _decode(data, cv2.IMREAD_UNCHANGED if says.own_encoding or _is_deep(data) else None)
+    if pixels is None:
+        raise HandmeshError(
+            f"The compressed image message (format {message.format!r}, {len(data)} bytes) cannot "
+            "be decoded: it is damaged or neither JPEG nor PNG."
+        )
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    bits = 8 * pixels.dtype.itemsize
+    name = says.own_encoding
+    if name is not None and name.startswith("bayer_"):
+        # Of three channels, somebody has made a colour picture of the mosaic already.
+        name = f"{name[:10]}{bits}" if channels == 1 else None
+    if name is None:
+        swapped = says.target in _SWAPPED and channels >= 3
+        usual = {1: "mono", 3: "rgb" if swapped else "bgr", 4: "rgba" if swapped else "bgra"}
+        name = f"{usual.get(channels, '')}{bits}"
+    encoding = ENCODINGS.get(name)
+    fits = encoding is not None and (encoding.channels, encoding.depth, encoding.rows) == (
+        channels,
+        8 * pixels.dtype.itemsize,
+        1.0,
+    )
+    if encoding is None or not fits:
+        raise HandmeshError(
+            f"The compressed image message (format {message.format!r}) holds {channels} channels "
+            f"of {pixels.dtype}, which its format does not say: publish JPEG or PNG."
+        )
+    return to_rgb8(pixels, name, ranges)
+
+
+def _decode(data: np.ndarray, flags: int | None) -> np.ndarray | None:
+    """Return the pixels as they are stored or, without flags, (H, W, 3) BGR; None if damaged."""
+    usual = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        return cv2.imdecode(data, usual if flags is None else flags)
+    except cv2.error:
+        return None
+
+
+def _is_deep(data: np.ndarray) -> bool:
+    """Return whether this is a PNG of 16 bits: its header says so in byte 24."""
+    return len(data) > 24 and data[:4].tobytes() == b"\x89PNG" and data[24] == 16

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,7 @@ import yaml
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
-
-SHORTEST_M, LONGEST_M = 0.08, 0.3
-"""Of a human hand, wrist to middle fingertip, children included."""
+from handmesh_ros.hand.size import LONGEST_M, SHORTEST_M
 
 _HEADER = """\
 # Hand lengths, wrist to middle fingertip along the bones, metres.
@@ -76,6 +77,18 @@ def store_length(path: Path, side: int, length_m: float) -> Path | None:
         HandmeshError: the file cannot be written, or the length is not that of a hand.
     """
     check_length(length_m, f"The length of the {SIDES[side]} hand")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.parent):
+            return _store(path, side, length_m)
+    except OSError as error:
+        raise HandmeshError(
+            f"The hand length cannot be stored in {path} ({error.strerror}): make it writable or "
+            "set calibration_file."
+        ) from error
+
+
+def _store(path: Path, side: int, length_m: float) -> Path | None:
     kept = None
     try:
         lengths = read_lengths(path)
@@ -83,19 +96,35 @@ def store_length(path: Path, side: int, length_m: float) -> Path | None:
         lengths = {}
         kept = _free_name(path) if path.is_file() else None
     lengths[SIDES[side]] = round(float(length_m), 5)
-    temporary = path.with_name(path.name + ".part")
+    number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(_HEADER + yaml.safe_dump(lengths))
+        with open(number, "w") as file:
+            file.write(_HEADER + yaml.safe_dump(lengths))
+        temporary.chmod(0o644)
         if kept is not None:
             path.rename(kept)
         temporary.replace(path)
-    except OSError as error:
-        raise HandmeshError(
-            f"The hand length cannot be stored in {path} ({error.strerror}): make it writable or "
-            "set calibration_file."
-        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
     return kept
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process stores a length in this folder; a lock that needs no file.
+
+    Where folders cannot be locked, as on some network drives, nobody is waited for.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_writable(path: Path) -> None:

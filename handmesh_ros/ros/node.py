@@ -15,12 +15,10 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QosCallbackResult, QoSOverridingOptions
-from rclpy.subscription import Subscription
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from rclpy.timer import Timer
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
@@ -33,6 +31,7 @@ from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector, ImageMessage
 from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
 from handmesh_ros.ros.hand_array import check_hand_layout
+from handmesh_ros.ros.inputs import Inputs
 from handmesh_ros.ros.markers import check_marker_layout
 from handmesh_ros.ros.messages import topology_message, wrists_to_bytes
 from handmesh_ros.ros.pacing import Throttle
@@ -51,22 +50,6 @@ LATCHED_QOS = QoSProfile(
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
-
-
-def sensor_qos() -> QoSProfile:
-    """Return that of inputs; a new one each time, for overrides are written into it."""
-    return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-
-def _check_depth(qos: QoSProfile) -> QosCallbackResult:
-    is_possible = qos.depth > 0
-    reason = "" if is_possible else f"a depth of {qos.depth} is not possible, give 1 or more"
-    return QosCallbackResult(successful=is_possible, reason=reason)
-
-
-QOS_OVERRIDES = QoSOverridingOptions(
-    (QoSPolicyKind.RELIABILITY, QoSPolicyKind.DEPTH), callback=_check_depth
 )
 
 DEMAND_PERIOD_S = 0.1
@@ -128,7 +111,8 @@ class DetectorNode(LifecycleNode):
         self._worker: NewestItemWorker[ImageMessage] | None = None
         self._late_worker: NewestItemWorker[ImageMessage] | None = None
         self._publishers_made: list[Any] = []
-        self._subscriptions_made: dict[str, Subscription] = {}
+        compressed = self.parameters.image_transport == "compressed"
+        self._inputs = Inputs(self, is_compressed=compressed)
         self._timers_made: list[Timer] = []
         self._wanted_since_s = 0.0
 
@@ -212,7 +196,7 @@ class DetectorNode(LifecycleNode):
         state = self._state_machine.current_state[1]
         possible = {each[0]: each[1] for each in self._state_machine.available_transitions}
         if transition_id in possible:
-            return super()._LifecycleNodeMixin__change_state(transition_id)
+            return super()._LifecycleNodeMixin__change_state(transition_id)  # type: ignore[misc]
         names = ", ".join(f"{label} ({number})" for number, label in possible.items())
         self.get_logger().error(
             f"There is no transition {transition_id} from the state {state}: ask for one of "
@@ -268,7 +252,7 @@ class DetectorNode(LifecycleNode):
         self._topology.publish(topology_message(template, self._processing.model_id))
         self._pictures = Pictures(template, self._markers, self._overlay)
         self._worker = NewestItemWorker(self._process, self._complain)
-        self._subscribe("camera_info", CameraInfo, self._camera_infos.update)
+        self._inputs.add_calibration(self._camera_infos.update)
         # Not the node's clock: simulated time stands still while nobody plays.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_made = [
@@ -281,8 +265,7 @@ class DetectorNode(LifecycleNode):
         for timer in self._timers_made:
             self.destroy_timer(timer)
         self._timers_made = []
-        for topic in list(self._subscriptions_made):
-            self._unsubscribe(topic)
+        self._inputs.close()
         if self._worker is not None:
             worker, self._worker = self._worker, None
             if not worker.stop(STOP_PATIENCE_S):
@@ -298,21 +281,6 @@ class DetectorNode(LifecycleNode):
             self._processing.close()
             self._processing = None
 
-    def _subscribe(self, topic: str, kind: type, callback: Callable[[Any], None]) -> None:
-        try:
-            self._subscriptions_made[topic] = self.create_subscription(
-                kind, topic, callback, sensor_qos(), qos_overriding_options=QOS_OVERRIDES
-            )
-        except Exception as error:  # rclpy has many for wrong values.
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise HandmeshError(
-                f"{self.resolve_topic_name(topic)} cannot be subscribed to ({reason}): correct "
-                "its qos_overrides or its name, and start the node again."
-            ) from error
-
-    def _unsubscribe(self, topic: str) -> None:
-        self.destroy_subscription(self._subscriptions_made.pop(topic))
-
     def _is_wanted(self) -> bool:
         """Return whether somebody subscribes to a result."""
         results = (self._hands, self._hands_raw, self._wrists, self._markers, self._overlay)
@@ -321,16 +289,13 @@ class DetectorNode(LifecycleNode):
 
     def _follow_demand(self) -> None:
         """Subscribe to images while results are wanted, so that cameras need not send in vain."""
-        is_compressed, topic = self._is_compressed(), self._image_topic()
-        wanted, subscribed = not self.parameters.lazy or self._is_wanted(), topic in self._inputs()
+        wanted, subscribed = not self.parameters.lazy or self._is_wanted(), self._inputs.has_images
         if wanted and not subscribed:
             self._wanted_since_s = time.monotonic()
-            self._subscribe(topic, CompressedImage if is_compressed else Image, self._receive)
-            if self.parameters.use_depth:
-                self._subscribe("depth", Image, self._depth.receive)
+            use_depth = self.parameters.use_depth
+            self._inputs.add_images(self._receive, self._depth.receive if use_depth else None)
         elif subscribed and not wanted:
-            for name in self._inputs():
-                self._unsubscribe(name)
+            self._inputs.remove_images()
             self._tracking.pause()
 
     def _follow_demand_on(self) -> None:
@@ -338,15 +303,6 @@ class DetectorNode(LifecycleNode):
             self._follow_demand()
         except HandmeshError as problem:
             self._complain(problem)
-
-    def _is_compressed(self) -> bool:
-        return self.parameters.image_transport == "compressed"
-
-    def _image_topic(self) -> str:
-        return "image/compressed" if self._is_compressed() else "image"
-
-    def _inputs(self) -> list[str]:
-        return [topic for topic in self._subscriptions_made if topic != "camera_info"]
 
     def _receive(self, message: ImageMessage) -> None:
         if self._worker is not None:
@@ -398,8 +354,9 @@ class DetectorNode(LifecycleNode):
             self.get_logger().error(text + trace)
 
     def _publish_diagnostics(self) -> None:
+        self._inputs.listen_to_latched()
         now_s = time.monotonic()
-        image_topic = self.resolve_topic_name(self._image_topic())  # with remappings
+        image_topic = self._inputs.image_topic
         self._diagnostics.publish(
             status_message(
                 self._statistics,
@@ -407,9 +364,10 @@ class DetectorNode(LifecycleNode):
                 now_s=now_s,
                 node_name=self.get_fully_qualified_name(),
                 details=self._details,
-                wanted_s=now_s - self._wanted_since_s if self._inputs() else None,
+                wanted_s=now_s - self._wanted_since_s if self._inputs.has_images else None,
                 latency_budget_ms=self.parameters.latency_budget_ms,
                 image_topic=image_topic,
+                is_remapped=self._inputs.is_remapped,
                 camera_count=self.count_publishers(image_topic),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -21,6 +22,13 @@ from handmesh_ros.ros.parameters import Parameters
 QOS_PREFIX = "qos_overrides."
 """Such parameters are declared later, with publishers and subscriptions."""
 
+QOS_POLICIES = ("reliability", "depth", "durability")
+"""What can be overridden of the detector's subscriptions."""
+
+_QOS = re.compile(
+    rf"qos_overrides\.(/parameter_events\.\w+|/clock\.\w+|.+\.subscription\.({'|'.join(QOS_POLICIES)})$)"
+)
+
 
 class ParameterServer:
     """Declares the parameters of the detector and keeps a valid snapshot of them.
@@ -34,6 +42,7 @@ class ParameterServer:
 
     def __init__(self, node: Node) -> None:
         self.current = declare(node, Parameters)
+        _warn_of_overrides(node)
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
@@ -77,6 +86,16 @@ def declare(node: Node, kind: type[Set]) -> Set:
         if not node.has_parameter(name) and not name.startswith(QOS_PREFIX):
             node.get_logger().warning(f"{kind.describe_unknown(name)} What was given is ignored.")
     return kind(**values)
+
+
+def _warn_of_overrides(node: Node) -> None:
+    """Warn of overrides of QoS that the detector does not have."""
+    for name in getattr(node, "_parameter_overrides", {}):
+        if name.startswith(QOS_PREFIX) and not _QOS.match(name):
+            node.get_logger().warning(
+                f"{name} is ignored: give qos_overrides.TOPIC.subscription.POLICY with the full "
+                f"name of an input topic and one of {', '.join(QOS_POLICIES)}."
+            )
 
 
 def _like(default: Any, value: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from handmesh_ros.grasp.gestures import PINCH_RATIO
-from handmesh_ros.ros.lengths_file import LONGEST_M, SHORTEST_M
+from handmesh_ros.hand.size import LONGEST_M, SHORTEST_M
 from handmesh_ros.ros.parameter_set import TYPE_NAMES, ParameterSet, parameter
 from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.temporal.tracks import Filters
@@ -125,6 +125,13 @@ class Parameters(ParameterSet):
         "a depth image belongs to an image when their stamps differ by this at most",
         unit="s",
         range=(0.0, 1.0),
+    )
+    depth_unit_m: float = parameter(
+        0.0,
+        "what 1 means in depth images; 0 takes 0.001 for 16UC1 and 1 for 32FC1 (REP 118)",
+        unit="m",
+        range=(1e-6, 1.0),
+        or_zero=True,
     )
     track: bool = parameter(
         True, "follow hands from image to image: ids, states, smoothing; false gives each image's"

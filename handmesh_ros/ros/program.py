@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 import rclpy
 from rclpy.exceptions import NameValidationException
@@ -17,6 +18,8 @@ from rclpy.utilities import remove_ros_args
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.parameter_file import check_files, find_unused_files
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 _MIXED = "Sequence should be of same type"
 """What ROS says of a list such as [0.4, 0, 0.3]."""
@@ -34,12 +37,18 @@ def run_program(name: str, work: Callable[[], int]) -> int:
     except (HandmeshError, NameValidationException) as problem:
         print(f"{name}: {problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 0
     finally:
         rclpy.try_shutdown()
+        if signal.getsignal(signal.SIGINT) is _pass_over:
+            # Python takes its own handlers away before the process is gone, but not this one.
+            for number in INTERRUPTS:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def initialise(words: Sequence[str]) -> None:
-    """Initialise rclpy so that an interrupt is a `KeyboardInterrupt` of the main thread.
+    """Initialise rclpy so that the first interrupt is a `KeyboardInterrupt` of the main thread.
 
     rclpy's own handlers shut ROS down at any moment: what is being made or said then fails.
 
@@ -47,8 +56,20 @@ def initialise(words: Sequence[str]) -> None:
         words: the command line, without the program.
     """
     rclpy.init(args=list(words), signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    for number in INTERRUPTS:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt once: a second Ctrl-C, or that of `ros2 launch`, must not break the good-bye."""
+    for each in INTERRUPTS:
+        # Not SIG_IGN: Python complains of a signal that came just before that was set.
+        signal.signal(each, _pass_over)
+    raise KeyboardInterrupt
+
+
+def _pass_over(number: int, frame: FrameType | None) -> None:
+    """Do nothing."""
 
 
 def own_arguments(words: Sequence[str]) -> list[str]:
@@ -67,6 +88,23 @@ def own_arguments(words: Sequence[str]) -> list[str]:
         reason = re.sub(r", at \S+:\d+", "", str(error)).rstrip(".")  # lines of rcl's source
         advice = ": write all numbers of a list with a decimal point" if _MIXED in reason else ""
         raise HandmeshError(f"ROS cannot use these arguments ({reason}){advice}.") from error
+
+
+_NAMESPACE_RULE = re.compile(r"(?:(?P<node>[^:]*):)?__ns:=(?P<namespace>.+)")
+
+
+def pushed_namespace(words: Sequence[str], node_name: str) -> str:
+    """Return the namespace that a node is moved to from outside, as launch does; "/" for none.
+
+    Args:
+        words: the command line, without the program.
+        node_name: that a rule may be for.
+    """
+    for flag, rule in zip(words, words[1:], strict=False):
+        found = _NAMESPACE_RULE.fullmatch(rule) if flag in ("-r", "--remap") else None
+        if found and found["node"] in (None, "", node_name):
+            return f"/{found['namespace'].strip('/')}"
+    return "/"
 
 
 def warn_of_unused_files(words: Sequence[str], nodes: Sequence[Node]) -> None:

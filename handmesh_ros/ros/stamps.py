@@ -6,6 +6,9 @@ from builtin_interfaces.msg import Time
 
 from handmesh_ros.temporal.tracker import BACKWARD_SLACK_S, FORWARD_JUMP_S
 
+LATEST_S = 2.0**31 - 1.0
+"""Last second that a builtin_interfaces/Time can hold, in the year 2038."""
+
 
 class CaptureTimes:
     """Replaces single wrong stamps by what the node's clock tells, so that they are no jump.
@@ -47,5 +50,6 @@ class CaptureTimes:
 
 
 def _time(seconds: float) -> Time:
-    sec, nanosec = divmod(round(1e9 * seconds), 10**9)
+    """Return a time as a message; what lies outside its range becomes its end."""
+    sec, nanosec = divmod(round(1e9 * min(max(seconds, 0.0), LATEST_S)), 10**9)
     return Time(sec=sec, nanosec=nanosec)

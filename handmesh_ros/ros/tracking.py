@@ -13,18 +13,22 @@ from handmesh_ros.temporal.one_euro import Smoothing
 from handmesh_ros.temporal.tracker import TrackedHands, Tracker
 from handmesh_ros.temporal.tracks import Filters
 
+ALTERNATION_S = 5.0
+"""Two image sizes that take turns within this time are two cameras, not one that was switched."""
+
 
 class HandTracking:
     """Follows the hands of one camera.
 
     Args:
-        say: is told in one sentence when the clock jumps or the camera changes.
+        say: is told in one sentence when the clock jumps or two cameras send images.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._tracker = Tracker(say)
         self._source: tuple[str, tuple[int, int]] | None = None
+        self._left_s: dict[tuple[str, tuple[int, int]], float] = {}
         self._pause = threading.Event()
 
     def pause(self) -> None:
@@ -59,14 +63,16 @@ class HandTracking:
             lost = self._tracker(hands[:0], stamp_s)
             return untracked.joined(lost) if len(lost) else untracked
         source = header.frame_id, image_size
-        if self._source not in (None, source):
-            one, other = (
-                f"{name!r} with {w}×{h} pixels" for name, (h, w) in sorted([self._source, source])
-            )
-            self._say(
-                f"Images of {one} and of {other} come on one topic, so all hands are new: give "
-                "each camera a detector of its own."
-            )
+        if self._source is not None and self._source != source:
+            since_s = stamp_s - self._left_s.get(source, float("-inf"))
+            # One switch of size is a camera's new resolution; its hands are LOST, new ones begin.
+            if self._source[0] != source[0] or abs(since_s) < ALTERNATION_S:
+                one, other = map(_describe, sorted([self._source, source]))
+                self._say(
+                    f"Images of {one} and of {other} come on one topic, so all hands are new: "
+                    "give each camera a detector of its own."
+                )
+            self._left_s = {self._source: stamp_s}
             self._tracker.reset()
         self._source = source
         ahead_s = min(max(now_s - stamp_s, 0.0), 1e-3 * parameters.prediction_limit_ms)
@@ -79,6 +85,11 @@ class HandTracking:
             max_hands=parameters.max_hands,
             pinch_ratio=parameters.pinch_ratio,
         )
+
+
+def _describe(source: tuple[str, tuple[int, int]]) -> str:
+    name, (height, width) = source
+    return f"{name!r} with {width}×{height} pixels"
 
 
 def filters_of(parameters: Parameters) -> Filters:

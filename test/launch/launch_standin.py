@@ -26,6 +26,7 @@ class Context(dict):
         super().__init__(given)
         self.root = root
         self.started: list[Any] = []
+        self.said: list[str] = []
 
     def resolve(self, value: Any) -> str:
         """Perform substitutions; lists of them are joined, as `launch` does."""
@@ -101,6 +102,14 @@ class DeclareLaunchArgument:
         if self.name not in context:
             assert self.default_value is not None, f"the argument {self.name} is needed"
             context[self.name] = context.resolve(self.default_value)
+
+
+@dataclass(kw_only=True)
+class LogInfo:
+    msg: str
+
+    def execute(self, context: Context) -> None:
+        context.said.append(self.msg)
 
 
 @dataclass
@@ -198,7 +207,7 @@ MODULES: dict[str, tuple[Any, ...]] = {
     "launch": (LaunchDescription,),
     "launch.actions": (
         *(DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, OpaqueFunction),
-        *(RegisterEventHandler, Shutdown),
+        *(LogInfo, RegisterEventHandler, Shutdown),
     ),
     "launch.conditions": (IfCondition, UnlessCondition),
     "launch.event_handlers": (OnProcessExit,),
@@ -229,15 +238,18 @@ def load(path: Path) -> LaunchDescription:
                 sys.modules[name] = module
 
 
-def resolve(path: Path, **given: str) -> list[Any]:
+def resolve(path: Path, said: list[str] | None = None, **given: str) -> list[Any]:
     """Return what a launch file starts: a dict per node, a list of words per other process.
 
     Args:
         path: of the launch file; its package's share directory is its parent's parent.
+        said: gets what the launch file logs.
         given: arguments of the command line.
     """
     context = Context(path.parent.parent, **given)
     _visit(load(path).entities, context)
+    if said is not None:
+        said += context.said
     return context.started
 
 

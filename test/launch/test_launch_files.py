@@ -71,6 +71,22 @@ def test_rviz_comes_on_request():
     ]
 
 
+def test_without_rviz_the_detector_starts_alone_and_it_is_said(tmp_path, monkeypatch):
+    pytest.importorskip("ament_index_python", reason="needs ROS 2: run `make test`")
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    (index / "launch_ros").touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    path, said = LAUNCH / "detect.launch.py", []
+    (detector,) = launch_standin.resolve(path, said, rviz="true")
+    assert detector["executable"] == "detector"
+    assert said == ["RViz is not installed, so it does not start: apt install ros-DISTRO-rviz2"]
+    (detector,) = launch_standin.resolve(path, said := [], rviz="false")
+    assert not said
+    (index / "rviz2").touch()
+    assert len(launch_standin.resolve(path, said := [], rviz="true")) == 2 and not said
+
+
 def test_with_depth_the_detector_uses_it():
     (detector,) = start("detect_depth", namespace="robot")
     assert detector["parameters"][1] == {"use_depth": True}

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
+from handmesh_ros.ros.camera_info import FRAMES_KEPT, CameraInfos, intrinsics_of
+
+
+def region(x: int, y: int, width: int, height: int) -> SimpleNamespace:
+    return SimpleNamespace(x_offset=x, y_offset=y, width=width, height=height)
 
 
 def camera_info(**changes) -> SimpleNamespace:
@@ -69,11 +73,25 @@ def test_a_calibration_without_size_is_taken_as_the_image_s():
         ({"k": [1e9, 0, 319.5, 0, 1e9, 239.5, 0, 0, 1]}, "which no camera"),
         ({"k": [500.0, 0, 1e9, 0, 500, 239.5, 0, 0, 1]}, "which no camera"),
         ({"k": [0.004, 0, 0.002, 0, 0.004, 0.0015, 0, 0, 1]}, "give them in pixels"),
+        ({"k": [500.0, 0, 319.5, 0, 200, 239.5, 0, 0, 1]}, "fx, fy = 500, 200.*which no camera"),
+        ({"roi": region(400, 0, 320, 240)}, "320×240 pixels from x = 400.*is not on its sensor"),
+        ({"roi": region(0, 2**32 - 1, 640, 480)}, "is not on its sensor of 640×480"),
+        ({"roi": region(0, 0, 641, 480)}, "is not on its sensor"),
+        ({"roi": region(8, 8, 0, 0)}, "is not on its sensor"),
+        ({"roi": region(0, 0, 64, 48)}, "region of 64×48.*do not fit an image of 640×480"),
+        ({"height": 0}, "a sensor of 640×0 pixels"),
+        ({"width": 6400, "binning_x": 10}, "binning 10×1, which do not fit"),
+        ({"binning_x": 4000, "binning_y": 4000}, "binning 4000×4000, which do not fit"),
     ],
 )
 def test_an_unusable_calibration_is_refused_in_one_sentence(changes, words):
     with pytest.raises(HandmeshError, match=words):
         intrinsics_of(camera_info(**changes), (480, 640))
+
+
+def test_a_region_of_a_sensor_of_unknown_size_is_applied():
+    info = camera_info(roi=region(100, 40, 320, 240), width=0, height=0)
+    np.testing.assert_allclose(intrinsics_of(info, (240, 320)), [500, 510, 219.5, 199.5])
 
 
 @pytest.mark.parametrize("focal", [120.0, 20_000.0])
@@ -114,6 +132,17 @@ def test_a_calibration_is_there_while_its_successor_comes_in():
 
     infos.update(Coming())
     assert found and all(info is not None for info in found)
+
+
+def test_ever_new_frames_take_no_more_memory():
+    infos = CameraInfos()
+    for number in range(3 * FRAMES_KEPT):
+        infos.update(camera_info(header=SimpleNamespace(frame_id=f"camera_{number}")))
+        infos.update(camera_info(header=SimpleNamespace(frame_id="steady")))
+    assert infos.find("steady") is not None and infos.find(f"camera_{number}") is not None
+    assert infos.find(f"camera_{number - FRAMES_KEPT + 2}") is not None
+    with pytest.raises(HandmeshError, match="'camera_0'"):
+        infos.find("camera_0")
 
 
 def test_a_calibration_of_another_frame_is_not_taken():

@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from handmesh_ros.depth.length import MIN_SAMPLES
+from handmesh_ros.depth.units import PATIENCE
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import RIGHT
 from handmesh_ros.hand.hands import ScaleSource
@@ -91,3 +92,78 @@ def test_hands_in_an_assumed_size_are_no_measurement(detection):
     assert "No depth image" in said[0] and hands.scale_source.tolist() == [ScaleSource.ASSUMED]
     with pytest.raises(HandmeshError, match="in 0 images"):
         scaling.meter.measure(RIGHT, time.monotonic())
+
+
+def depth_message(encoding, values):
+    return Image(
+        header=Header(frame_id="camera"),
+        height=96,
+        width=128,
+        encoding=encoding,
+        step=128 * values.itemsize,
+        data=array.array("B", np.ascontiguousarray(values).tobytes()),
+    )
+
+
+TRUE_M = np.full((96, 128), 0.57, np.float32)
+UNITS = [
+    ("32FC1", 0.001), ("32FC1", 0.01), ("32FC1", 0.3048), ("32FC1", 0.0254),
+    ("16UC1", 0.0001), ("16UC1", 0.000125), ("16UC1", 0.00025), ("16UC1", 0.0005), ("16UC1", 0.01),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("encoding", "unit_m"), UNITS)
+def test_depth_in_another_unit_is_named_with_the_unit_that_helps(detection, encoding, unit_m):
+    said = []
+    scaling = DepthScaling(said.append)
+    kind = np.float32 if encoding == "32FC1" else np.uint16
+    scaling.receive(depth_message(encoding, (TRUE_M / unit_m).astype(kind)))
+    for _ in range(PATIENCE):
+        hands = scaling(detection, Parameters(use_depth=True))
+    assert len(said) == 1 and f"set depth_unit_m to {unit_m:g}." in said[0]
+    assert hands.scale_source.tolist() == [ScaleSource.ASSUMED]
+    for _ in range(PATIENCE):
+        hands = scaling(detection, Parameters(use_depth=True, depth_unit_m=unit_m))
+    assert len(said) == 1 and hands.scale_source.tolist() == [ScaleSource.DEPTH]
+    assert hand_length(hands.joints)[0] == pytest.approx(0.19 * 0.95, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "values"),
+    [
+        ("32FC1", 60.0 * 0.05 / TRUE_M * 10.0),  # disparity, pixels
+        ("16UC1", np.full((96, 128), 65534, np.uint16)),
+        ("16UC1", np.full((96, 128), 65535, np.uint16)),
+        ("16UC1", np.ones((96, 128), np.uint16)),
+        ("32FC1", np.full((96, 128), 3e38, np.float32)),
+    ],
+)
+def test_depth_that_is_none_is_never_used_and_named(detection, encoding, values):
+    said = []
+    scaling = DepthScaling(said.append)
+    scaling.receive(depth_message(encoding, values))
+    for _ in range(PATIENCE):
+        hands = scaling(detection, Parameters(use_depth=True))
+    assert said and hands.scale_source.tolist() == [ScaleSource.ASSUMED]
+    assert np.isfinite(hands.joints).all()
+
+
+def test_a_hand_twice_too_large_is_believed_but_named(detection):
+    """Of 0.14 m it could be a large hand of 0.26 m; or depth is in half millimetres."""
+    small = detection.hands.replace(joints=detection.hands.joints * np.float32(0.14 / 0.19))
+    said = []
+    scaling = DepthScaling(said.append)
+    scaling.receive(depth_message("16UC1", (TRUE_M * 2000).astype(np.uint16)))
+    for _ in range(PATIENCE):
+        hands = scaling(replace(detection, hands=small), Parameters(use_depth=True))
+    assert hands.scale_source.tolist() == [ScaleSource.DEPTH]
+    assert "probably 0.0005 m" in said[0]
+
+
+def test_a_wall_behind_for_a_moment_is_no_unit(detection):
+    said = []
+    scaling = DepthScaling(said.append)
+    for number in range(4 * PATIENCE):
+        scaling.receive(depth_image(2.4 if number % PATIENCE else 0.57))
+        scaling(detection, Parameters(use_depth=True))
+    assert not said

@@ -72,6 +72,24 @@ def test_a_distortion_that_cannot_be_undone_stays_in_the_images_and_is_said(mode
     assert len(set(said)) == 1 and said[0].endswith("the distortion stays in the images.")
 
 
+def test_an_impossible_lens_makes_the_calibration_doubtful():
+    info = CameraInfo(
+        width=320, height=240, distortion_model="plumb_bob", d=[1e6, 1e9, 0.0, 0.0, 0.0]
+    )
+    info.k = [300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0]
+    camera_infos, said = CameraInfos(), []
+    camera_infos.update(info)
+    template = SimpleNamespace(vertex_count=778, name="hand")
+    detect = HandDetector(SeeingEstimator(), template, camera_infos, said.append)
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    for _ in range(2):
+        detection = detect(image_message(picture, Header()), Parameters(undistort=True))
+        np.testing.assert_array_equal(detection.rgb, picture)
+        assert not detection.calibrated
+    assert len(said) == 1 and "no lens has them" in said[0] and "calibrated: false" in said[0]
+    assert detect(image_message(picture, Header()), Parameters()).calibrated, "D is not used"
+
+
 def test_depth_is_undistorted_with_the_colours_and_not_mixed():
     info = CameraInfo(width=320, height=240, distortion_model="plumb_bob")
     info.k = [300.0, 0.0, 159.5, 0.0, 300.0, 119.5, 0.0, 0.0, 1.0]

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.images import ENCODINGS, compressed_to_rgb, image_to_rgb
+from handmesh_ros.ros.encodings import ENCODINGS, SensorRange
+from handmesh_ros.ros.images import compressed_to_rgb, image_to_rgb
 
 HEIGHT, WIDTH = 6, 8
 
@@ -158,6 +159,116 @@ def test_png_is_decoded_exactly_and_jpeg_nearly(rgb):
 def test_bad_compressed_images_are_refused_in_one_sentence(data):
     with pytest.raises(HandmeshError, match="no data|cannot be decoded"):
         compressed_to_rgb(SimpleNamespace(format="jpeg", data=data))
+
+
+PATTERNS = ["rggb", "bggr", "gbrg", "grbg"]
+
+
+def colours(size=(48, 64)) -> np.ndarray:
+    """A smooth RGB image whose red and blue differ."""
+    y, x = np.mgrid[: size[0], : size[1]] / 64.0
+    return np.stack([200 - 60 * x, 90 + 50 * y, 40 + 30 * x * y], -1).astype(np.uint8)
+
+
+def compressed(pixels: np.ndarray, codec: str, text: str) -> SimpleNamespace:
+    return SimpleNamespace(format=text, data=cv2.imencode(f".{codec}", pixels)[1].tobytes())
+
+
+def mosaic_of(rgb: np.ndarray, pattern: str) -> np.ndarray:
+    channels = np.array(["rgb".index(letter) for letter in pattern]).reshape(2, 2)
+    y, x = np.indices(rgb.shape[:2])
+    return np.take_along_axis(rgb, channels[y % 2, x % 2][..., None], 2)[..., 0]
+
+
+@pytest.mark.parametrize("codec", ["png", "jpeg", "tiff"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_compressed_mosaics_get_their_colours(codec, pattern):
+    rgb = colours()
+    mosaic = mosaic_of(rgb, pattern)
+    message = compressed(mosaic, codec, f"bayer_{pattern}8; {codec} compressed ")
+    assert np.abs(compressed_to_rgb(message)[2:-2, 2:-2].astype(int) - rgb[2:-2, 2:-2]).max() < 16
+    if codec != "jpeg":
+        deep = compressed(mosaic.astype(np.uint16) * 257, codec, f"bayer_{pattern}16; {codec}")
+        assert np.abs(compressed_to_rgb(deep)[2:-2, 2:-2].astype(int) - rgb[2:-2, 2:-2]).max() < 6
+
+
+@pytest.mark.parametrize("target", ["bgr8", "mono8", "rgb8"])
+def test_a_mosaic_that_was_converted_before_is_a_picture(target):
+    rgb = colours()
+    sent = {"bgr8": rgb[..., ::-1], "mono8": rgb[..., 1], "rgb8": rgb}[target]
+    message = compressed(
+        np.ascontiguousarray(sent), "png", f"bayer_rggb8; png compressed {target}"
+    )
+    wanted = np.repeat(rgb[..., 1:2], 3, axis=2) if target == "mono8" else rgb
+    np.testing.assert_array_equal(compressed_to_rgb(message), wanted)
+
+
+@pytest.mark.parametrize(
+    "text", ["jpeg", "png", "", "bgr8; jpeg compressed bgr8", "rgb8; png compressed bgr8"]
+)
+def test_usual_pictures_stay_what_they_are(text):
+    rgb = colours()
+    codec = "jpeg" if "jpeg" in text else "png"
+    found = compressed_to_rgb(compressed(np.ascontiguousarray(rgb[..., ::-1]), codec, text))
+    assert np.abs(found.astype(int) - rgb).max() <= (12 if codec == "jpeg" else 0)
+
+
+@pytest.mark.parametrize("name", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "rgb16", "bgr16"])
+def test_tiff_has_the_camera_s_own_order(name):
+    rgb = colours()
+    sent = rgb if name.startswith("rgb") else rgb[..., ::-1]
+    if "a" in name:
+        sent = np.dstack([sent, np.full(rgb.shape[:2], 9, np.uint8)])
+    if name == "mono8":
+        sent, rgb = rgb[..., 0], np.repeat(rgb[..., :1], 3, axis=2)
+    if name.endswith("16"):
+        sent = sent.astype(np.uint16) * 257
+    message = compressed(np.ascontiguousarray(sent), "tiff", f"{name}; tiff compressed ")
+    np.testing.assert_array_equal(compressed_to_rgb(message), rgb)
+
+
+@pytest.mark.parametrize(
+    "text", ["16UC1; compressedDepth", "32FC1; compressedDepth png", "32FC1; tiff compressed "]
+)
+def test_a_compressed_depth_image_shows_no_hands(text):
+    message = compressed(np.full((48, 64), 700, np.uint16), "png", text)
+    with pytest.raises(HandmeshError, match="is a depth image .*colour topic"):
+        compressed_to_rgb(message)
+
+
+def test_pixels_that_are_not_what_the_format_says_are_one_sentence():
+    message = compressed(colours(), "tiff", "mono8; tiff compressed ")
+    with pytest.raises(HandmeshError, match="holds 3 channels of uint8, which its format"):
+        compressed_to_rgb(message)
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"), [(8, []), (10, ["10"]), (12, ["12"]), (14, ["14"]), (16, [])]
+)
+@pytest.mark.parametrize("name", ["mono16", "bayer_rggb16", "16UC1", "rgb16"])
+def test_sensors_of_fewer_bits_are_not_dark(bits, words, name):
+    said = []
+    ranges = SensorRange(said.append)
+    top = 2**bits - 1
+    full = np.full((HEIGHT, WIDTH, 3) if name == "rgb16" else (HEIGHT, WIDTH), top, np.uint16)
+    sent = message(full, name)
+    sent.width = WIDTH
+    for _ in range(3):
+        assert (image_to_rgb(sent, ranges) == 255).all()
+    darker = message(full // 4, name)
+    darker.width = WIDTH
+    assert np.abs(image_to_rgb(darker, ranges).astype(int) - 64).max() <= 1, "flickers"
+    assert len(said) == len(words) and all(words[0] in text for text in said)
+
+
+def test_deep_png_is_scaled_as_the_raw_image_is():
+    grey = (np.arange(48 * 64).reshape(48, 64) % 1024).astype(np.uint16)
+    packed = compressed_to_rgb(compressed(grey, "png", "mono16; png compressed "))
+    np.testing.assert_array_equal(packed, image_to_rgb(message(grey, "mono16")))
+    assert packed.max() == 255
+    wide = colours().astype(np.uint16)[..., ::-1] * 257
+    found = compressed_to_rgb(compressed(wide, "png", "rgb16; png compressed bgr16"))
+    np.testing.assert_array_equal(found, colours())
 
 
 @given(

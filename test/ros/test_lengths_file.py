@@ -1,3 +1,5 @@
+import multiprocessing
+
 import pytest
 
 pytest.importorskip("yaml", reason="needs PyYAML, which every ROS 2 has")
@@ -82,3 +84,26 @@ def test_a_place_that_cannot_be_written_is_said_before_it_is_needed(tmp_path):
     for path in (tmp_path, tmp_path / "file" / "lengths.yaml"):
         with pytest.raises(HandmeshError, match="calibrate_hand would fail: set calibration_file"):
             check_writable(path)
+
+
+def _store_many(path, side, barrier):
+    for number in range(20):
+        barrier.wait()
+        store_length(path / f"{number}.yaml", side, 0.15 + 0.01 * side)
+
+
+def test_two_who_store_at_once_lose_nothing(tmp_path):
+    folder = tmp_path / "lengths"
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    writers = [
+        context.Process(target=_store_many, args=(folder, side, barrier)) for side in (0, 1)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60.0)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    for number in range(20):
+        assert read_lengths(folder / f"{number}.yaml") == {"left": 0.15, "right": 0.16}
+    assert len(list(folder.iterdir())) == 20, "a lock or a part of a file stays"

@@ -298,9 +298,102 @@ def test_diagnostics_look_for_the_camera_where_image_is_remapped_to(make_rig, im
     def says(words):
         return lambda: any(words in array.status[0].message for array in said)
 
-    rig.wait_for(says("on /elsewhere/image, which nobody publishes"))
+    rig.wait_for(says("on /elsewhere/image, which nobody publishes: start the camera"))
     rig.client.create_publisher(type(image), "/elsewhere/image", 1)
     rig.wait_for(says("on /elsewhere/image, though it has a publisher"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "topic"),
+    [
+        ([], "image/compressed"),
+        (["image:=/cam/image_raw"], "/cam/image_raw/compressed"),
+        (["image:=cam/image_raw"], "cam/image_raw/compressed"),
+        (["image:=/cam/image_raw/compressed"], "/cam/image_raw/compressed"),
+        (["image:=/cam/image_raw", "image/compressed:=/jpeg"], "/jpeg"),
+    ],
+)
+def test_the_compressed_transport_follows_the_image(make_rig, image, rules, topic):
+    rig = make_rig(image_transport="compressed", remappings=rules)
+    hands = rig.listen("hands", HandMeshArray)
+    grey = cv2.imencode(".png", np.full((48, 64), 90, np.uint8))[1].tobytes()
+    sent = CompressedImage(header=image.header, format="png", data=grey)
+    rig.send_until(lambda: hands, topic, sent)
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ([], "remap `image` to the camera's topic"),
+        (["image:=/cam/image_raw"], "/cam/image_raw/compressed, which nobody publishes: start"),
+    ],
+)
+def test_diagnostics_advise_only_what_is_not_done(make_rig, monkeypatch, rules, words):
+    monkeypatch.setattr("handmesh_ros.ros.diagnostics.GRACE_S", 0.0)
+    rig = make_rig(lazy=False, image_transport="compressed", remappings=rules)
+    said = rig.listen("/diagnostics", DiagnosticArray)
+    rig.wait_for(lambda: any(words in array.status[0].message for array in said))
+
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+@pytest.mark.parametrize("order", ["latched first", "latched later", "with every image"])
+@pytest.mark.parametrize("override", [None, "transient_local", "volatile"])
+def test_calibrations_come_latched_or_with_every_image(
+    make_rig, image, camera_info, order, override, request
+):
+    """And both at once; a durability asked for counts, too."""
+    rig = make_rig(start=False)
+    if override is not None:
+        topic = rig.node.resolve_topic_name("camera_info")
+        name = f"qos_overrides.{topic}.subscription.durability"
+        rig.node._parameter_overrides[name] = Parameter(name, value=override)
+    hands = rig.listen("hands", HandMeshArray)
+    qos = 1 if order == "with every image" else LATCHED
+    publisher = rig.client.create_publisher(type(camera_info), "camera_info", qos)
+    if order == "latched first":
+        publisher.publish(camera_info)
+    assert rig.run(rig.node.start)
+    if order == "latched later":
+        publisher.publish(camera_info)
+
+    def is_calibrated():
+        if order == "with every image":
+            publisher.publish(camera_info)
+        return hands and hands[-1].calibrated
+
+    if order == "with every image" and override == "transient_local":
+        rig.send_until(lambda: hands, "image", image)
+        return  # asked for: who keeps nothing is not heard
+    rig.send_until(is_calibrated, "image", image)
+    assert not any("incompatible" in log for log in rig.logs)
+
+
+def test_drivers_that_keep_nothing_are_not_asked_for_it(make_rig, image, camera_info):
+    """They would warn of a subscription that they cannot serve."""
+    rig = make_rig()
+    hands = rig.listen("hands", HandMeshArray)
+    publisher = rig.client.create_publisher(type(camera_info), "camera_info", 1)
+
+    def is_calibrated():
+        publisher.publish(camera_info)
+        return hands and hands[-1].calibrated
+
+    rig.send_until(is_calibrated, "image", image)
+    time.sleep(1.5)  # longer than it takes to look
+    asked = rig.client.get_subscriptions_info_by_topic("camera_info")
+    assert [each.qos_profile.durability for each in asked] == [DurabilityPolicy.VOLATILE]
+
+
+def test_overrides_that_the_detector_does_not_have_are_named(make_rig, capfd):
+    unknown = ["/image.subscription.history", "/hands.publisher.depth"]
+    known = ["/image.subscription.depth", "/clock.subscription.depth"]
+    values = {name: 3 if name.endswith("depth") else "keep_all" for name in unknown + known}
+    make_rig(start=False, **{f"qos_overrides.{name}": value for name, value in values.items()})
+    said = capfd.readouterr().err
+    assert all(f"qos_overrides.{name} is ignored: give" in said for name in unknown)
+    assert said.count("is ignored") == 2
 
 
 def test_no_subscriber_no_work(make_rig, image):

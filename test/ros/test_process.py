@@ -118,6 +118,43 @@ def test_interrupts_end_it_cleanly(ros, tiny_model, how):
 
 
 @pytest.mark.ros
+@pytest.mark.parametrize("again", [(signal.SIGINT,), (signal.SIGINT, signal.SIGTERM)])
+@pytest.mark.parametrize("apart_s", [0.0, 0.01, 0.1])
+def test_more_interrupts_do_not_break_the_good_bye(ros, tiny_model, again, apart_s):
+    """As Ctrl-C twice in a terminal does, and `ros2 launch` on top of it."""
+    process = subprocess.Popen(
+        [*COMMAND, "--ros-args", "-p", f"model:={tiny_model}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert any("runs on" in line for line in process.stderr)
+    for number in (signal.SIGINT, *again):
+        process.send_signal(number)
+        time.sleep(apart_s)
+    rest = process.communicate(timeout=20)[1]
+    assert process.returncode == 0
+    assert "Traceback" not in rest and "Exception" not in rest, rest
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("after_s", [0.6, 0.9, 1.3, 1.7])
+def test_an_interrupt_at_any_moment_of_the_start_leaves_no_traceback(ros, tiny_model, after_s):
+    process = subprocess.Popen(
+        [*COMMAND, "--ros-args", "-p", f"model:={tiny_model}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    # On a slow machine it may come before Python has a handler of its own.
+    assert process.returncode in (0, -signal.SIGINT), said
+    assert "Traceback" not in said, said
+
+
+@pytest.mark.ros
 @pytest.mark.parametrize("transition", ["TRANSITION_CLEANUP", 99])
 def test_an_impossible_transition_is_refused_and_does_not_end_it(ros, tiny_model, transition):
     from lifecycle_msgs.msg import Transition
@@ -185,3 +222,53 @@ def test_two_detectors_in_one_process_share_the_model(ros, tiny_model, image):
         said = process.communicate(timeout=20.0)[1]
     assert process.returncode == 0
     assert said.count("runs on") == 2, said
+
+
+def names_of(ros, process, root, count, wait_s=40.0):
+    """The full names of the nodes below `root`, as soon as there are so many."""
+    watch = ros.create_node("watch", namespace="/watch")
+    try:
+        end, names = time.monotonic() + wait_s, set()
+        while time.monotonic() < end and process.poll() is None and len(names) < count:
+            ros.spin_once(watch, timeout_sec=0.1)
+            nodes = watch.get_node_names_and_namespaces()
+            names = {f"{space}/{name}" for name, space in nodes if space.startswith(root)}
+        return {name.removeprefix(root) for name in names}
+    finally:
+        watch.destroy_node()
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("namespaces", "rule", "expected"),
+    [
+        (["{root}/a", "{root}/b"], "", {"/a/detector", "/b/detector"}),
+        (["a", "b"], "__ns:={root}", {"/a/detector", "/b/detector"}),
+        (["a", "b/c"], "__ns:={root}/on", {"/on/a/detector", "/on/b/c/detector"}),
+        (["a", "{root}_b"], "detector:__ns:={root}", {"/a/detector", "_b/detector"}),
+        (["{root}/a", "{root}/b"], "other:__ns:=/x", {"/a/detector", "/b/detector"}),
+    ],
+)
+def test_detectors_below_a_pushed_namespace_stay_two(
+    ros, tiny_model, request, namespaces, rule, expected
+):
+    root = f"/pushed_{abs(hash(request.node.nodeid)) % 10**8}"  # nodes of before linger a while
+    rules = ["-r", rule.format(root=root)] if rule else []
+    names = [name.format(root=root) for name in namespaces]
+    given = ["--namespaces", *names, "--ros-args", "-p", f"model:={tiny_model}", *rules]
+    process = subprocess.Popen([*COMMAND, *given], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        assert names_of(ros, process, root, 2) == expected
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20.0)
+    assert process.returncode == 0
+
+
+@pytest.mark.ros
+def test_two_detectors_of_one_name_are_refused(ros, tiny_model):
+    given = ["--namespaces", "a", "/robot/a", "--ros-args", "-r", "__ns:=/robot"]
+    ended = run(*given, "-p", f"model:={tiny_model}")
+    assert ended.returncode == 1
+    assert "two detectors would be in /robot/a, each" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1

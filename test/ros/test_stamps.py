@@ -66,3 +66,13 @@ def test_a_jump_that_simulated_time_shows_too_is_one_at_once():
 def test_a_pause_is_nothing_wrong():
     stamps_s = [100.0, 100.04, 3700.0]
     assert play(stamps_s, clock_s=[5000.0, 5000.04, 8600.0])[0] == pytest.approx(stamps_s)
+
+
+@pytest.mark.parametrize("first", [2**31 - 1, -(2**31)])
+def test_times_at_the_end_of_the_range_stay_in_it(first):
+    """Where fields are checked (Humble, ROS_PYTHON_CHECK_FIELDS) others are an AssertionError."""
+    times = CaptureTimes()
+    times.correct(Time(sec=first, nanosec=999_999_999), 1000.0)
+    for now_s in (1002.0, 900.0, 1e12, -5.0):
+        later = times.correct(Time(), now_s)
+        assert 0 <= later.sec < 2**31 and 0 <= later.nanosec < 10**9

@@ -64,6 +64,16 @@ def test_two_cameras_that_take_turns_on_one_topic_are_one_sentence(follow, other
     assert len(said) == 1 and words in said[0]
 
 
+def test_one_switch_of_resolution_is_no_second_camera(follow):
+    for number in range(3):
+        assert follow(header(100 + 0.1 * number)) == [1, 2]
+    for number in range(3, 90):
+        assert follow(header(100 + 0.1 * number), (96, 128)) == [3, 4]
+    for number in range(90, 93):  # and back after a while
+        assert follow(header(100 + 0.1 * number)) == [5, 6]
+    assert not follow.said
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"frame_id": "left"}, {"size": (96, 128)}, {"track": False}, {"pause": True}],
