@@ -52,6 +52,7 @@ def test_json_is_as_documented(detect, photo):
     assert result["keypoint_names"] == list(KEYPOINT_NAMES)
     assert result["model"] == {
         "model_id": "tiny-test",
+        "effort": "best",
         "hand_model": "open_hand",
         "score_threshold": 0.3,
     }
@@ -69,6 +70,7 @@ def test_json_is_as_documented(detect, photo):
     assert np.shape(right["vertices"]) == (778, 3)
     assert np.max(result["faces"]) == 777
     assert right["scale_source"] == "assumed"
+    assert right["refined"] is False and right["keypoint_scores"] == [1] * 21
     joints = np.array(right["joints"])
     expected = joints[:, :2] / joints[:, 2:] * [90, 91] + [40, 30]
     np.testing.assert_allclose(right["keypoints_2d"], expected, atol=0.05)

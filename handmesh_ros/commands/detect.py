@@ -6,13 +6,21 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
-from handmesh_ros.arguments import add_backend, add_models, checked, number
+from handmesh_ros.arguments import (
+    add_backend,
+    add_effort,
+    add_models,
+    checked,
+    chosen_models,
+    number,
+    open_chosen,
+)
 from handmesh_ros.commands.frames import (
     Frame,
     Source,
@@ -25,14 +33,19 @@ from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.runtime.models import DETAIL_MODEL, files_of
+from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.refining import RefiningEstimator
+from handmesh_ros.runtime.models import files_of
 from handmesh_ros.runtime.preprocess import (
     ASSUMED_FOV_DEG,
     check_intrinsics,
     intrinsics_from_fov,
 )
-from handmesh_ros.runtime.two_looks import HandFinder, open_looks
+from handmesh_ros.runtime.shared_backends import SharedBackends
 from handmesh_ros.view.draw import draw_hands
+
+PHOTO_EFFORT, VIDEO_EFFORT = Effort.BEST, Effort.FAST
+"""What is done if nothing is said: a photograph has time, the next one of a video comes soon."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score above which a find is a hand (the model's)",
     )
     add_models(parser)
+    add_effort(parser, f"{PHOTO_EFFORT.value} for photographs, {VIDEO_EFFORT.value} for videos")
     add_backend(parser)
 
 
@@ -82,16 +96,14 @@ def run(args: argparse.Namespace) -> int:
     quiet_decoders()
     inputs = [_Input.find(Path(path)) for path in args.paths]
     sources = (source.path for one in inputs for source in one.sources)
-    originals = Originals([*sources, *files_of((args.model, args.detail_model))])
+    originals = Originals([*sources, *files_of(chosen_models(args).files())])
     if args.json not in (None, "-"):
         originals.check(Path(args.json))
     drawings = None if args.draw is None else DrawingWriter(Path(args.draw), originals)
-    detail_model = args.detail_model
-    if detail_model is None and not args.model:
-        detail_model = DETAIL_MODEL
-    estimator = open_looks(args.model, detail_model, args.backend, score_threshold=args.threshold)
+    estimators = _open_estimators(args, inputs)
     detection = _Detection(
-        estimator=estimator,
+        estimators=estimators,
+        effort_for=lambda is_video: _effort_for(args, is_video=is_video),
         camera=lambda height, width: (
             intrinsics_from_fov(height, width, args.fov)
             if args.intrinsics is None
@@ -105,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is None:
         detection.run(inputs)
     else:
-        with _json_writer(args, estimator) as detection.writer:
+        with _json_writer(args, estimators) as detection.writer:
             detection.run(inputs)
     return 1 if detection.failures else 0
 
@@ -140,9 +152,39 @@ def parse_fov(text: str) -> float:
     return fov_deg
 
 
-def _json_writer(args: argparse.Namespace, estimator: HandFinder) -> JsonWriter:
+def _effort_for(args: argparse.Namespace, *, is_video: bool) -> Effort:
+    """Return how much is done for a photograph, or for every image of a video."""
+    if args.effort:
+        return Effort(args.effort)
+    if args.no_refine:
+        return Effort.BALANCED  # Tiles are for closer looks.
+    return VIDEO_EFFORT if is_video else PHOTO_EFFORT
+
+
+def _open_estimators(
+    args: argparse.Namespace, inputs: list[_Input]
+) -> dict[Effort, RefiningEstimator]:
+    """Load the models for every effort that the files need; no graph is loaded twice.
+
+    Raises:
+        HandmeshError: a model or the backend cannot be used.
+    """
+    kinds = {source.is_video for one in inputs for source in one.sources} or {False}
+    efforts = {_effort_for(args, is_video=is_video) for is_video in kinds}
+    opener = SharedBackends().open
+    return {
+        effort: open_chosen(args, effort, score_threshold=args.threshold, opener=opener)
+        for effort in sorted(efforts, key=list(Effort).index)
+    }
+
+
+def _json_writer(
+    args: argparse.Namespace, estimators: dict[Effort, RefiningEstimator]
+) -> JsonWriter:
+    estimator = list(estimators.values())[-1]  # that with most models
     model = {
         "model_id": estimator.model_id,
+        "effort": " + ".join(effort.value for effort in estimators),
         "hand_model": estimator.backend.sidecar.hand_model.name,
         "score_threshold": estimator.score_threshold,
     }
@@ -169,7 +211,8 @@ class _Input:
 class _Detection:
     """One run over many files, and what it has seen so far."""
 
-    estimator: HandFinder
+    estimators: dict[Effort, RefiningEstimator]
+    effort_for: Callable[[bool], Effort]
     camera: Callable[[int, int], np.ndarray]
     report: TextIO
     drawings: DrawingWriter | None
@@ -180,6 +223,7 @@ class _Detection:
     hands: int = 0
     estimator_ms: float = 0.0
     failures: int = 0
+    said: set[str] = field(default_factory=set)
 
     def run(self, inputs: list[_Input]) -> None:
         """Work through files and folders; one that cannot be used does not stop the others."""
@@ -192,10 +236,11 @@ class _Detection:
                 except HandmeshError as error:
                     self._fail(source.path, error)
         if self.frames > 1:
+            estimator = list(self.estimators.values())[-1]
             print(
                 f"{self.frames} images, {self.hands} hands, "
                 f"{self.estimator_ms / self.frames:.0f} ms per image with "
-                f"{self.estimator.model_id} on {self.estimator.backend.name}",
+                f"{estimator.model_id} on {estimator.backend.name}",
                 file=self.report,
             )
 
@@ -223,16 +268,18 @@ class _Detection:
 
     def _detect_frame(self, source: Source, frame: Frame) -> Hands:
         intrinsics = self.camera(*frame.image.shape[:2])
-        hands = self.estimator(frame.image, intrinsics)
+        estimator = self.estimators[self.effort_for(source.is_video)]
+        hands = estimator(frame.image, intrinsics)
+        self._complain(estimator.problem)
         self.frames += 1
         self.hands += len(hands)
-        self.estimator_ms += self.estimator.timings.total_ms
+        self.estimator_ms += estimator.timings.total_ms
         if self.writer is not None:
             self.writer.add(
                 frame_entry(source.path, frame, hands, intrinsics, with_mesh=self.with_mesh)
             )
         if self.drawings is not None:
-            faces = self.estimator.template.closed_faces
+            faces = estimator.template.closed_faces
             drawn = draw_hands(
                 frame.image,
                 hands,
@@ -245,6 +292,12 @@ class _Detection:
             )
             self.drawings.add(drawn)
         return hands
+
+    def _complain(self, problem: str) -> None:
+        """Say once each why hands were not refined."""
+        if problem and problem not in self.said:
+            self.said.add(problem)
+            print(f"handmesh: hands are not refined: {problem}", file=sys.stderr, flush=True)
 
     def _fail(self, path: Path, error: HandmeshError) -> None:
         self.failures += 1

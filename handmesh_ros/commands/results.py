@@ -44,6 +44,8 @@ def _hand_entry(hand: Hands, with_mesh: bool) -> dict[str, Any]:
         "keypoints_2d": _rounded(hand.keypoints_2d[0], 2),
         "joints": _rounded(hand.joints[0], 6),
         "scale_source": ScaleSource(int(hand.scale_source[0])).name.lower(),
+        "refined": bool(hand.refined[0]),
+        "keypoint_scores": _rounded(hand.keypoint_scores[0], 3),
     }
     if with_mesh:
         entry["vertices"] = _rounded(hand.vertices[0], 6)

@@ -7,8 +7,6 @@ hand points up, twice as long as their extent and moved towards the fingers.
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 
@@ -22,19 +20,19 @@ RING_MCP = 13
 SIDE, SHIFT = 2.0, 0.1
 """The square's side and its shift along the hand, in longer sides of the palm keypoints' box."""
 
+ALIKE_DISTANCE, ALIKE_RATIO, ALIKE_COSINE = 0.12, 1.3, 0.8
+"""Bounds for regions that show nearly the same: distance in sides, ratio of the sides, cosine of
+the angle between them."""
+
 SMALLEST_SIDE = 8.0
 """Pixels of the image; a smaller square shows nothing."""
 
 
-def hand_regions(
-    keypoints: np.ndarray, *, scale: float = 1.0, turn_deg: float = 0.0
-) -> np.ndarray:
+def hand_regions(keypoints: np.ndarray) -> np.ndarray:
     """Return where hands are looked at.
 
     Args:
         keypoints: (N, 21, 2) image pixels.
-        scale: of the squares' sides.
-        turn_deg: turn the squares by so much, clockwise in the image.
 
     Returns:
         (N, 2, 3) float32 similarities from crop pixels to image pixels.
@@ -52,8 +50,8 @@ def hand_regions(
     middle = (low + high) / 2
     middle[:, 1] -= SHIFT * extent[:, 1]
     centre = centre + np.einsum("nij,nj->ni", upright, middle)
-    side = np.maximum(SIDE * extent.max(1) * scale, SMALLEST_SIDE)
-    return square_regions(centre, side, angle + math.radians(turn_deg))
+    side = np.maximum(SIDE * extent.max(1), SMALLEST_SIDE)
+    return square_regions(centre, side, angle)
 
 
 def square_regions(centre: np.ndarray, side: np.ndarray, angle: np.ndarray) -> np.ndarray:
@@ -69,14 +67,32 @@ def square_regions(centre: np.ndarray, side: np.ndarray, angle: np.ndarray) -> n
     return np.concatenate([turn, shift[:, :, None]], axis=2).astype(np.float32)
 
 
-def region_sides(to_image: np.ndarray) -> np.ndarray:
-    """Return the (N,) sides of regions (N, 2, 3), image pixels."""
-    return CROP_SIDE * np.hypot(to_image[:, 0, 0], to_image[:, 1, 0])
+def turned_regions(to_image: np.ndarray, turn_deg: float) -> np.ndarray:
+    """Return regions (N, 2, 3), turned about their middles, clockwise in the image."""
+    turn = _rotations(np.radians([turn_deg]))[0]
+    middle = np.full(2, CROP_SIDE / 2)
+    shift = middle - turn @ middle
+    linear = to_image[:, :, :2]
+    return np.concatenate(
+        [linear @ turn, (linear @ shift)[:, :, None] + to_image[:, :, 2:]], axis=2
+    ).astype(np.float32)
 
 
-def region_centres(to_image: np.ndarray) -> np.ndarray:
-    """Return the (N, 2) middles of regions (N, 2, 3), image pixels."""
-    return to_image[:, :, :2].sum(2) * (CROP_SIDE / 2) + to_image[:, :, 2]
+def regions_alike(to_image: np.ndarray) -> np.ndarray:
+    """Return (N, N) whether two regions show nearly the same, equally upright.
+
+    Args:
+        to_image: (N, 2, 3) from crop pixels to image pixels.
+    """
+    turn = to_image[:, :, :2]
+    centre = turn.sum(2) * (CROP_SIDE / 2) + to_image[:, :, 2]
+    across = turn[:, :, 0]  # (N, 2)
+    side = CROP_SIDE * np.hypot(across[:, 0], across[:, 1])
+    gap = np.hypot(*(centre[:, None] - centre).transpose(2, 0, 1))
+    larger, smaller = np.maximum(side[:, None], side), np.minimum(side[:, None], side)
+    cosine = CROP_SIDE**2 * (across @ across.T) / (side[:, None] * side)
+    is_near, is_as_large = gap < ALIKE_DISTANCE * larger, larger < ALIKE_RATIO * smaller
+    return is_near & is_as_large & (cosine > ALIKE_COSINE)
 
 
 def cut_crops(image: np.ndarray, to_image: np.ndarray) -> np.ndarray:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
-from handmesh_ros.hand.hands import Hands
+from handmesh_ros.inference.effort import Effort
 
-PRESENCE_WEIGHT, CANDIDATE_WEIGHT, BIAS = 0.55, 1.2, 1.0
-"""Weights of the log-odds of presence and of the candidate's score, and what is added: a logistic
-regression on candidates of rendered images with exact truth (docs/training.md)."""
+PRESENCE_WEIGHT, CANDIDATE_WEIGHT, TURNED = 0.75, 1.15, -1.2
+"""Weights of the log-odds of presence and of the candidate's score, and what is added for a crop
+that was turned because the upright one failed: a logistic regression on candidates of rendered
+images with exact truth (docs/training.md)."""
+
+BIAS = {Effort.FAST: 0.9, Effort.BALANCED: 0.3, Effort.BEST: 0.0}
+"""Is added, from the same regression: the more is looked at, the fewer of the candidates are
+hands."""
 
 LEAST_ODDS = 1e-4
 """Neither reading is taken to be surer than this."""
@@ -21,18 +28,23 @@ CONVERGED_DISTANCE = 0.2
 """Or when their keypoints are so near each other, in hand sizes, on average."""
 
 
-def summed_score(presence: np.ndarray, candidate: np.ndarray) -> np.ndarray:
+def summed_score(
+    presence: np.ndarray, candidate: np.ndarray, effort: Effort, *, is_turned: bool = False
+) -> np.ndarray:
     """Return the (N,) float32 probability that readings are hands.
 
     Args:
         presence: (N,) probability that the crop shows a hand, of the refinement network.
         candidate: (N,) score of what was looked at, of the single-stage network.
+        effort: that found the candidates.
+        is_turned: the crops were turned because the upright ones failed.
     """
-    odds = PRESENCE_WEIGHT * _log_odds(presence) + CANDIDATE_WEIGHT * _log_odds(candidate) + BIAS
+    odds = PRESENCE_WEIGHT * _log_odds(presence) + CANDIDATE_WEIGHT * _log_odds(candidate)
+    odds += BIAS[effort] + is_turned * TURNED
     return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
 
 
-def distinct(hands: Hands, evidence: np.ndarray) -> np.ndarray:
+def distinct(keypoints: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     """Return the indices of the readings to keep, the strongest evidence first.
 
     Fingers are read as a hand of their own, and two crops may end on one hand: nearly all false
@@ -40,32 +52,53 @@ def distinct(hands: Hands, evidence: np.ndarray) -> np.ndarray:
     goes. Boxes would merge hands that hold each other.
 
     Args:
-        hands: N readings.
+        keypoints: (N, 21, 2) image pixels.
         evidence: (N,) more is stronger.
     """
-    order = np.argsort(-evidence, kind="stable")
-    hulls = [cv2.convexHull(points) for points in hands.keypoints_2d.astype(np.float32)]
-    areas = np.array([max(cv2.contourArea(hull), 1.0) for hull in hulls])
-    low, high = hands.keypoints_2d.min(1), hands.keypoints_2d.max(1)
-    size = (high - low).max(1)
+    outlines = [_Outline.of(points) for points in keypoints]
     kept: list[int] = []
-    for index in order:
-        touching = (
-            k for k in kept if (low[k] < high[index]).all() and (low[index] < high[k]).all()
-        )
-        if not any(_same_hand(hands, hulls, areas, size, k, index) for k in touching):
-            kept.append(int(index))
+    for index in np.argsort(-evidence, kind="stable").tolist():
+        if not any(outlines[index].is_same_hand(outlines[one]) for one in kept):
+            kept.append(index)
     return np.array(kept, np.intp)
 
 
-def _same_hand(
-    hands: Hands, hulls: list, areas: np.ndarray, size: np.ndarray, one: int, other: int
-) -> bool:
-    gap = hands.keypoints_2d[one] - hands.keypoints_2d[other]
-    if np.hypot(gap[:, 0], gap[:, 1]).mean() < CONVERGED_DISTANCE * max(size[one], size[other]):
-        return True
-    shared, _ = cv2.intersectConvexConvex(hulls[one], hulls[other])
-    return bool(shared > SAME_HAND_SHARE * min(areas[one], areas[other]))
+def are_among(keypoints: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return (N,) whether readings are of one of the other hands, by the rule of `distinct`.
+
+    Args:
+        keypoints: (N, 21, 2) image pixels.
+        others: (M, 21, 2) image pixels.
+    """
+    known = [_Outline.of(points) for points in others]
+    outlines = map(_Outline.of, keypoints)
+    return np.array([any(map(one.is_same_hand, known)) for one in outlines], bool)
+
+
+class _Outline(NamedTuple):
+    """The convex hull of a hand's keypoints, image pixels."""
+
+    keypoints: np.ndarray
+    hull: np.ndarray
+    area: float
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, keypoints: np.ndarray) -> _Outline:
+        points = np.ascontiguousarray(keypoints, np.float32)
+        hull = cv2.convexHull(points)
+        return cls(points, hull, max(cv2.contourArea(hull), 1.0), points.min(0), points.max(0))
+
+    def is_same_hand(self, other: _Outline) -> bool:
+        if (self.low > other.high).any() or (other.low > self.high).any():
+            return False
+        gap = self.keypoints - other.keypoints
+        size = max((self.high - self.low).max(), (other.high - other.low).max())
+        if np.hypot(gap[:, 0], gap[:, 1]).mean() < CONVERGED_DISTANCE * size:
+            return True
+        shared, _ = cv2.intersectConvexConvex(self.hull, other.hull)
+        return bool(shared > SAME_HAND_SHARE * min(self.area, other.area))
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:

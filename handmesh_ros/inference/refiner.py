@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.inference.crops import CROP_SIDE, cut_crops
 from handmesh_ros.runtime.backend import Backend
+from handmesh_ros.runtime.estimator import Timings
 from handmesh_ros.runtime.sidecar import CROPS, Sidecar
 
 
@@ -21,8 +23,7 @@ class HandRefiner:
 
     Attributes:
         backend: runs the graph; `backend.sidecar` says what it is.
-        preprocess_ms: cutting the crops, of the last call.
-        inference_ms: the network, of the last call.
+        timings: of the last call; cutting the crops is `preprocess_ms`.
 
     Raises:
         HandmeshError: the graph does not take crops, or crops of another size.
@@ -38,7 +39,7 @@ class HandRefiner:
                 "model."
             )
         self.backend = backend
-        self.preprocess_ms = self.inference_ms = 0.0
+        self.timings = Timings()
 
     def read(self, image: np.ndarray, to_image: np.ndarray, intrinsics: np.ndarray) -> Hands:
         """Read one hand off each crop.
@@ -49,10 +50,10 @@ class HandRefiner:
             intrinsics: (4,) fx, fy, cx, cy, pixels of `image`.
 
         Returns:
-            N hands in the order of the crops; `score` is the probability that a crop shows a hand,
-            0 where the network's numbers are not finite.
+            N hands in the order of the crops; `score` is the probability that a crop shows a hand.
+            Where the network's numbers are not finite it is 0 and `refined` is False.
         """
-        self.preprocess_ms = self.inference_ms = 0.0
+        self.timings = Timings()
         sidecar = self.backend.sidecar
         if not len(to_image):
             return Hands.empty(sidecar.hand_model.vertices)
@@ -72,9 +73,12 @@ class HandRefiner:
         cut = time.perf_counter()
         cameras = np.repeat(np.asarray(camera, np.float32)[None], len(crops), axis=0)
         outputs = self.backend(crops, to_image, cameras)
-        self.preprocess_ms += 1e3 * (cut - start)
-        self.inference_ms += 1e3 * (time.perf_counter() - cut)
-        return decode_crops(outputs)
+        read = time.perf_counter()
+        hands = decode_crops(outputs)
+        decoded = time.perf_counter()
+        times_ms = (1e3 * (end - begin) for begin, end in pairwise((start, cut, read, decoded)))
+        self.timings = self.timings + Timings(*times_ms)
+        return hands
 
 
 def decode_crops(outputs: dict[str, np.ndarray]) -> Hands:
@@ -82,7 +86,7 @@ def decode_crops(outputs: dict[str, np.ndarray]) -> Hands:
 
     Args:
         outputs: by name (`backend.output_shapes`); copied where the backend may overwrite them.
-            Numbers that are not finite become zeros, and the score of their hand 0.
+            Hands with numbers that are not finite become zeros and are not `refined`.
     """
     finite = np.logical_and.reduce(
         [np.isfinite(values).all(axis=tuple(range(1, values.ndim))) for values in outputs.values()]
@@ -108,7 +112,7 @@ def decode_crops(outputs: dict[str, np.ndarray]) -> Hands:
         colors=sound("colors"),
         scale_source=np.full(len(score), ScaleSource.ASSUMED, np.uint8),
         keypoint_scores=sound("keypoint_scores"),
-        refined=np.ones(len(score), bool),
+        refined=finite,
     )
 
 

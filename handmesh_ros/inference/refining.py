@@ -1,19 +1,21 @@
 """`RefiningEstimator`: the single stage proposes hands, a closer look at each decides and reads.
 
-An image goes through named steps: propose, choose, read, judge, look again, keep one reading of
-each hand. Hands of a video may also be followed by closer looks alone, where they are expected.
+An image goes through named steps: propose, read, judge, look again, keep one reading of each hand.
+Hands of a video may also be followed by closer looks alone, where they are expected.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.inference.crops import hand_regions, region_centres, region_sides
+from handmesh_ros.inference.crops import CROP_SIDE, hand_regions, regions_alike, turned_regions
 from handmesh_ros.inference.effort import Effort
-from handmesh_ros.inference.evidence import distinct, summed_score
+from handmesh_ros.inference.evidence import are_among, distinct, summed_score
 from handmesh_ros.inference.refiner import HandRefiner, check_pair
 from handmesh_ros.inference.tiles import propose_on_tiles
 from handmesh_ros.runtime.backend import Backend
@@ -27,9 +29,8 @@ be a hand there, because the closer look sorts them out."""
 
 MAX_REFINED_HANDS = 10
 
-SAME_REGION_DISTANCE, SAME_REGION_RATIO = 0.12, 1.3
-"""Candidates whose regions are nearer than this, in sides, and of more similar size, are looked at
-once."""
+CANDIDATES_A_HAND = {Effort.FAST: 1, Effort.BALANCED: 2, Effort.BEST: 4}
+"""How many candidates are looked at for each hand that may be refined."""
 
 SECOND_TURNS_DEG = (90.0, 180.0, 270.0)
 """What failed is looked at again, turned by these: the candidate's keypoints may be wrong about
@@ -38,8 +39,11 @@ where up is."""
 WORTH_A_TURN = 0.2
 """Score of a candidate that failed from which it is looked at again."""
 
-LOST_SCORE = 0.3
-"""A followed hand whose presence is below this is no longer seen there."""
+FOLLOWED_SCORE = 0.5
+"""Counts as the candidate's score of a hand that is followed."""
+
+LOST_PRESENCE = 0.3
+"""A followed hand is not seen where its crop shows one with less probability."""
 
 
 class RefiningEstimator:
@@ -51,17 +55,21 @@ class RefiningEstimator:
         finder: proposes hands; its own readings stand for hands that are not refined.
         refiner: reads crops; None leaves the finder alone.
         effort: what is done to find more hands.
-        max_refined_hands: readings of an image at most.
+        max_refined_hands: of an image at most.
+        score_threshold: as of an `Estimator`; None takes those of the models.
+        lack: why there is no refiner, if one was wanted.
 
     Attributes:
         finder: proposes hands.
+        effort: what is done to find more hands.
         refine: whether hands are refined; may be set between calls. Without, results are the
             finder's own.
         max_refined_hands: may be set between calls.
         template: the hand model.
         timings: of the last call.
         crops: looked at in the last call.
-        found_in_full: the last call looked at the whole image.
+        lack: why there is no refiner, or "".
+        problem: why hands of the last call were not refined though `refine` is set, or "".
 
     Raises:
         HandmeshError: the two models make different hands.
@@ -75,29 +83,38 @@ class RefiningEstimator:
         effort: Effort = Effort.FAST,
         max_refined_hands: int = MAX_REFINED_HANDS,
         score_threshold: float | None = None,
+        lack: str = "",
     ) -> None:
-        if refiner is not None:
-            check_pair(finder.backend.sidecar, refiner.backend.sidecar)
         self.finder = finder
+        self._refiner: HandRefiner | None = None
         self.effort = effort
         self.max_refined_hands = max_refined_hands
-        self.refine = refiner is not None
+        self.refine = True
         self.template = finder.template
         self.timings = Timings()
         self.crops = 0
-        self.found_in_full = True
-        self._refiner = refiner
+        self.lack = self.problem = lack
         self.score_threshold = score_threshold  # type: ignore[assignment]
+        if refiner is not None:
+            self.add_refiner(refiner)
+
+    def add_refiner(self, refiner: HandRefiner) -> None:
+        """Refine hands from now on; the estimator becomes the owner of the network.
+
+        It runs once, so that the first image is as fast as the others.
+
+        Raises:
+            HandmeshError: the two models make different hands, or the network does not run.
+        """
+        check_pair(self.backend.sidecar, refiner.backend.sidecar)
+        blank, camera = np.zeros((CROP_SIDE, CROP_SIDE, 3), np.uint8), np.array([1.0, 1.0, 0, 0])
+        refiner.read(blank, np.eye(2, 3, dtype=np.float32)[None], camera)
+        self._refiner, self.lack, self.problem = refiner, "", ""
 
     @property
     def backend(self) -> Backend:
         """Runs the graph that finds hands."""
         return self.finder.backend
-
-    @property
-    def can_refine(self) -> bool:
-        """Whether there is a refinement network."""
-        return self._refiner is not None
 
     @property
     def refines(self) -> bool:
@@ -106,7 +123,7 @@ class RefiningEstimator:
 
     @property
     def model_id(self) -> str:
-        """Names and versions of all models."""
+        """Names and versions of all models that are used."""
         if self._refiner is None or not self.refine:
             return self.finder.model_id
         return f"{self.finder.model_id} + {self._refiner.backend.sidecar.model_id}"
@@ -118,7 +135,6 @@ class RefiningEstimator:
             return self._score_threshold
         if self._refiner is not None and self.refine:
             return self._refiner.backend.sidecar.score_threshold
-        self.finder.score_threshold = None  # type: ignore[assignment]
         return self.finder.score_threshold
 
     @score_threshold.setter
@@ -130,83 +146,74 @@ class RefiningEstimator:
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None = None,
+        expected: np.ndarray | None = None,
     ) -> Hands:
-        """Find the hands in one image; arguments, result and errors are those of `Estimator`.
+        """Find the hands in one image; result and errors are those of `Estimator`.
 
-        Hands beyond `max_refined_hands` are the single stage's own readings; `Hands.refined` says
-        which are which.
+        Hands beyond `max_refined_hands` are the single stage's own readings, and so are all where
+        the refinement network fails; `Hands.refined` says which are which.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            intrinsics: (4,) fx, fy, cx, cy, pixels of `image`; None assumes a field of view.
+            expected: (M, 21, 2) keypoints of hands that are followed, image pixels, looked at too;
+                None for none.
         """
-        self.crops, self.found_in_full = 0, True
+        self.crops, self.timings = 0, Timings()
+        self.problem = self.lack if self.refine else ""
         if self._refiner is None or not self.refine:
-            self.finder.score_threshold = self._score_threshold  # type: ignore[assignment]
             hands = self.finder(image, intrinsics)
             self.timings = self.finder.timings
             return hands
         check_image(image)
         camera = _camera(image, intrinsics)
-        candidates = self._propose(image, camera)
-        start = time.perf_counter()
-        candidates = _one_per_region(candidates)
-        chosen = candidates[: self.max_refined_hands]
-        rest = candidates[self.max_refined_hands :]
-        preprocess_ms = inference_ms = 0.0
-        read = self._read(image, hand_regions(chosen.keypoints_2d), camera)
-        score = summed_score(read.score, chosen.score)
-        preprocess_ms += self._refiner.preprocess_ms
-        inference_ms += self._refiner.inference_ms
-        if self.effort is not Effort.FAST:
-            again = np.flatnonzero((score < self.score_threshold) & (chosen.score >= WORTH_A_TURN))
-            again = again[: max(self.max_refined_hands - len(chosen), 0) + 4]
-            if len(again):
-                read, score = self._look_again(image, camera, chosen, read, score, again)
-                preprocess_ms += self._refiner.preprocess_ms
-                inference_ms += self._refiner.inference_ms
-        hands = self._keep(read.replace(score=score), score)
-        if len(rest):
-            hands = self._add_unrefined(hands, rest)
-        self._add_up(preprocess_ms, inference_ms, 1e3 * (time.perf_counter() - start))
+        proposed = self._propose(image, camera)
+        start, proposed_ms = time.perf_counter(), self.timings.total_ms
+        try:
+            hands = self._refine(image, camera, proposed, expected)
+        except HandmeshError as problem:
+            self.problem = str(problem)
+            hands = self._unrefined(proposed)
+        read_ms = self.timings.total_ms - proposed_ms
+        rest_ms = 1e3 * (time.perf_counter() - start) - read_ms
+        self.timings = self.timings + Timings(decode_ms=max(rest_ms, 0.0))
         return hands
 
     def follow(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None,
-        keypoints: np.ndarray,
-        score: np.ndarray,
-    ) -> tuple[Hands, np.ndarray]:
+        expected: np.ndarray,
+    ) -> Followed:
         """Read hands where they are expected, without looking for others.
+
+        Of two crops that end on one hand, that whose hand was expected nearer keeps it.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             intrinsics: as for a call.
-            keypoints: (N, 21, 2) expected, image pixels.
-            score: (N,) of the hands when they were last seen.
-
-        Returns:
-            The hands, best score first, and (N,) whether each that was expected is still there:
-            False where its crop shows none, or where another's crop ended on the same hand.
+            expected: (M, 21, 2) keypoints, image pixels.
 
         Raises:
-            HandmeshError: the image or the intrinsics cannot be used.
+            HandmeshError: the image or the intrinsics cannot be used, or the network fails.
         """
-        assert self._refiner is not None
         check_image(image)
         camera = _camera(image, intrinsics)
-        self.crops, self.found_in_full, self.timings = 0, False, Timings()
+        self.crops, self.problem, self.timings = 0, "", Timings()
         start = time.perf_counter()
-        read = self._read(image, hand_regions(keypoints), camera)
-        present = np.flatnonzero(read.score >= LOST_SCORE)
-        seen = read[present].replace(score=summed_score(read.score[present], score[present]))
-        nearness = -_mean_distance(seen.keypoints_2d, keypoints[present])
-        kept = distinct(seen, nearness)
-        still_there = np.zeros(len(keypoints), bool)
-        still_there[present[kept]] = True
-        hands = seen[kept]
-        hands = hands[np.argsort(-hands.score, kind="stable")]
-        refiner = self._refiner
-        total_ms = 1e3 * (time.perf_counter() - start)
-        self._add_up(refiner.preprocess_ms, refiner.inference_ms, total_ms)
-        return hands, still_there
+        read = self._read(image, hand_regions(expected), camera)
+        presence = read.score
+        present = np.flatnonzero(read.refined & (presence >= LOST_PRESENCE))
+        nearness = -_mean_distance(read.keypoints_2d[present], expected[present])
+        kept = present[distinct(read.keypoints_2d[present], nearness)]
+        score = summed_score(presence[kept], np.full(len(kept), FOLLOWED_SCORE), Effort.FAST)
+        order = np.argsort(-score, kind="stable")
+        is_seen = np.zeros(len(expected), bool)
+        is_seen[kept] = True
+        hands = read[kept[order]].replace(score=score[order])
+        rest_ms = 1e3 * (time.perf_counter() - start) - self.timings.total_ms
+        self.timings = self.timings + Timings(decode_ms=max(rest_ms, 0.0))
+        return Followed(hands, is_seen, presence)
 
     def close(self) -> None:
         """Free all models; they cannot be used afterwards."""
@@ -215,7 +222,7 @@ class RefiningEstimator:
             self._refiner.close()
 
     def _propose(self, image: np.ndarray, camera: np.ndarray) -> Hands:
-        threshold = self._score_threshold
+        """Return candidates of the single stage, the best first."""
         self.finder.score_threshold = CANDIDATE_SCORE
         try:
             candidates = self.finder(image, camera)
@@ -226,50 +233,87 @@ class RefiningEstimator:
                 candidates = candidates[np.argsort(-candidates.score, kind="stable")]
                 self.timings = self.timings + timings
         finally:
-            self.finder.score_threshold = threshold  # type: ignore[assignment]
+            self.finder.score_threshold = self._score_threshold  # type: ignore[assignment]
         return candidates
+
+    def _refine(
+        self, image: np.ndarray, camera: np.ndarray, proposed: Hands, expected: np.ndarray | None
+    ) -> Hands:
+        known = np.zeros((0, 21, 2), np.float32) if expected is None else expected
+        new = proposed
+        if len(known):
+            new = new[np.flatnonzero(~are_among(new.keypoints_2d, known))]
+        new = new[_one_per_region(new)]
+        room = self.max_refined_hands * CANDIDATES_A_HAND[self.effort]
+        known = known[:room]
+        looked_at = new[: room - len(known)]
+        regions = hand_regions(np.concatenate([known, looked_at.keypoints_2d]))
+        prior = np.concatenate([np.full(len(known), FOLLOWED_SCORE), looked_at.score])
+        read = self._read(image, regions, camera)
+        score = summed_score(read.score, prior, self.effort)
+        failed = np.flatnonzero(~read.refined[len(known) :])
+        if self.effort is not Effort.FAST:
+            again = (score < self._sure_score) & (prior >= WORTH_A_TURN) & read.refined
+            read, score = self._look_again(image, camera, regions, prior, again, read, score)
+        score = np.where(read.refined, score, 0.0).astype(np.float32)
+        read = read.replace(score=score)[np.flatnonzero(read.refined)]
+        hands = read[np.flatnonzero(read.score >= self.score_threshold)]
+        hands = hands[distinct(hands.keypoints_2d, hands.score)]
+        others = Hands.joined([looked_at[failed], new[room - len(known) :]])
+        others = self._unrefined(others)
+        if not len(others):
+            return hands
+        others = others[np.flatnonzero(~are_among(others.keypoints_2d, hands.keypoints_2d))]
+        hands = Hands.joined([hands, others])
+        return hands[np.argsort(-hands.score, kind="stable")]
+
+    @property
+    def _sure_score(self) -> float:
+        assert self._refiner is not None
+        return self._refiner.backend.sidecar.score_threshold
 
     def _read(self, image: np.ndarray, regions: np.ndarray, camera: np.ndarray) -> Hands:
         assert self._refiner is not None
         self.crops += len(regions)
-        return self._refiner.read(image, regions, camera)
+        read = self._refiner.read(image, regions, camera)
+        self.timings = self.timings + self._refiner.timings
+        return read
 
     def _look_again(
         self,
         image: np.ndarray,
         camera: np.ndarray,
-        chosen: Hands,
+        regions: np.ndarray,
+        prior: np.ndarray,
+        again: np.ndarray,
         read: Hands,
         score: np.ndarray,
-        again: np.ndarray,
     ) -> tuple[Hands, np.ndarray]:
-        """Look at candidates that failed once more, turned; return the readings with these."""
-        keypoints = chosen.keypoints_2d[again]
-        regions = [hand_regions(keypoints, turn_deg=turn) for turn in SECOND_TURNS_DEG]
-        more = self._read(image, np.concatenate(regions), camera)
-        candidate = np.tile(chosen.score[again], len(SECOND_TURNS_DEG))
-        return (
-            Hands.joined([read, more]),
-            np.concatenate([score, summed_score(more.score, candidate)]),
-        )
+        """Look at candidates that failed once more, turned; return all readings and scores."""
+        turned = [turned_regions(regions[again], turn) for turn in SECOND_TURNS_DEG]
+        more = self._read(image, np.concatenate(turned), camera)
+        prior = np.tile(prior[again], len(SECOND_TURNS_DEG))
+        scores = summed_score(more.score, prior, self.effort, is_turned=True)
+        return Hands.joined([read, more]), np.concatenate([score, scores])
 
-    def _keep(self, read: Hands, score: np.ndarray) -> Hands:
-        """Return the readings that are hands, one for each hand, best first."""
-        passed = read[np.flatnonzero(score >= self.score_threshold)]
-        return passed[distinct(passed, passed.score)]
+    def _unrefined(self, proposed: Hands) -> Hands:
+        """Return the candidates that are hands by the finder's own judgement."""
+        return proposed[np.flatnonzero(proposed.score >= self.finder.score_threshold)]
 
-    def _add_unrefined(self, hands: Hands, rest: Hands) -> Hands:
-        """Add the finder's own readings of hands that there was no room to refine."""
-        self.finder.score_threshold = self._score_threshold  # type: ignore[assignment]
-        rest = rest[np.flatnonzero(rest.score >= self.finder.score_threshold)]
-        hands = Hands.joined([hands, rest])
-        order = np.where(hands.refined, 1.0, 0.0) + hands.score
-        hands = hands[distinct(hands, order)]
-        return hands[np.argsort(-hands.score, kind="stable")]
 
-    def _add_up(self, preprocess_ms: float, inference_ms: float, total_ms: float) -> None:
-        decode_ms = max(total_ms - preprocess_ms - inference_ms, 0.0)
-        self.timings = self.timings + Timings(preprocess_ms, inference_ms, decode_ms)
+@dataclass(frozen=True)
+class Followed:
+    """What closer looks show of M hands that were expected.
+
+    Attributes:
+        hands: those that are seen, best score first.
+        is_seen: (M,) which of the expected ones they are.
+        presence: (M,) probability that each crop shows a hand.
+    """
+
+    hands: Hands
+    is_seen: np.ndarray
+    presence: np.ndarray
 
 
 def _camera(image: np.ndarray, intrinsics: object) -> np.ndarray:
@@ -278,23 +322,14 @@ def _camera(image: np.ndarray, intrinsics: object) -> np.ndarray:
     return check_intrinsics(intrinsics)  # type: ignore[arg-type]
 
 
-def _one_per_region(candidates: Hands) -> Hands:
-    """Drop candidates that would be looked at in nearly the same crop as a better one."""
-    regions = hand_regions(candidates.keypoints_2d)
-    centres, sides = region_centres(regions), region_sides(regions)
+def _one_per_region(candidates: Hands) -> np.ndarray:
+    """Return which candidates to look at, without those whose crops a better one nearly has."""
+    alike = regions_alike(hand_regions(candidates.keypoints_2d))
     kept: list[int] = []
     for index in range(len(candidates)):
-        gap = np.hypot(*(centres[kept] - centres[index]).T)
-        ratio = sides[kept] / sides[index]
-        same = (gap < SAME_REGION_DISTANCE * np.maximum(sides[kept], sides[index])) & (
-            np.maximum(ratio, 1 / ratio) < SAME_REGION_RATIO
-        )
-        turn = (regions[kept, 0, :2] * regions[index, 0, :2]).sum(-1) / (
-            sides[kept] * sides[index] / 224.0**2
-        )
-        if not (same & (turn > 0.8)).any():
+        if not alike[index, kept].any():
             kept.append(index)
-    return candidates[kept]
+    return np.array(kept, np.intp)
 
 
 def _mean_distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -16,15 +16,19 @@ from std_msgs.msg import Header
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.inference.following import HandFollower, Look
+from handmesh_ros.inference.opening import HandFinder
+from handmesh_ros.inference.refining import RefiningEstimator
 from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
 from handmesh_ros.ros.distortion import Undistortion
 from handmesh_ros.ros.encodings import SensorRange
 from handmesh_ros.ros.images import compressed_to_rgb, image_to_rgb
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.runtime.preprocess import intrinsics_from_fov
-from handmesh_ros.runtime.two_looks import HandFinder
 
 ImageMessage: TypeAlias = Image | CompressedImage
+
+_NONE = np.zeros((0, 21, 2), np.float32)
 
 CAMERA_INFO_GRACE_S = 1.0
 """After the first image, how long a missing camera_info is not worth a word."""
@@ -43,6 +47,8 @@ class Detection:
         preprocess_ms: decoding and scaling the image.
         inference_ms: the network.
         decode_ms: its outputs to hands.
+        is_full: the whole image was looked at, not only where hands were expected.
+        crops: closer looks at hands.
         align: does to an aligned depth image, (H, W), what was done to the colours.
     """
 
@@ -54,6 +60,8 @@ class Detection:
     preprocess_ms: float
     inference_ms: float
     decode_ms: float
+    is_full: bool = True
+    crops: int = 0
     align: Callable[[np.ndarray], np.ndarray] = np.asarray
 
 
@@ -86,6 +94,7 @@ class HandDetector:
                 "with it."
             )
         self.estimator = estimator
+        self._follower = HandFollower(estimator)
         self.template = template
         self._camera_infos = camera_infos
         self._say = say
@@ -94,8 +103,22 @@ class HandDetector:
         self._said = ""
         self._first_image_s: float | None = None
 
-    def __call__(self, message: ImageMessage, parameters: Parameters) -> Detection:
+    def __call__(
+        self,
+        message: ImageMessage,
+        parameters: Parameters,
+        *,
+        stamp_s: float = 0.0,
+        expect: Callable[[tuple[int, int]], np.ndarray] | None = None,
+    ) -> Detection:
         """Find the hands in one image.
+
+        Args:
+            message: the image.
+            parameters: in force.
+            stamp_s: when it was taken.
+            expect: tells for an image's height and width where known hands should be in it,
+                (M, 21, 2) pixels; None follows nothing.
 
         Raises:
             HandmeshError: the image cannot be used.
@@ -119,15 +142,18 @@ class HandDetector:
                 except HandmeshError as problem:
                     self._say(f"{problem} Until then the distortion stays in the images.")
         self.estimator.score_threshold = parameters.score_threshold or None
+        expected = _NONE if expect is None else expect(rgb.shape[:2])
         unpacked_ms = 1e3 * (time.perf_counter() - start)
-        hands = self.estimator(rgb, intrinsics)
-        timings = self.estimator.timings
+        look = self._look(rgb, intrinsics, stamp_s, expected, parameters)
+        timings = look.timings
         return Detection(
             header=message.header,
             rgb=rgb,
             intrinsics=intrinsics,
             calibrated=found is not None,
-            hands=hands,
+            hands=look.hands,
+            is_full=look.is_full,
+            crops=look.crops,
             preprocess_ms=unpacked_ms + timings.preprocess_ms,
             inference_ms=timings.inference_ms,
             decode_ms=timings.decode_ms,
@@ -137,6 +163,24 @@ class HandDetector:
     def close(self) -> None:
         """Free the model."""
         self.estimator.close()
+
+    def _look(
+        self,
+        rgb: np.ndarray,
+        intrinsics: np.ndarray,
+        stamp_s: float,
+        expected: np.ndarray,
+        parameters: Parameters,
+    ) -> Look:
+        estimator, look_every = self.estimator, parameters.look_every
+        if isinstance(estimator, RefiningEstimator):
+            estimator.refine = parameters.refine_hands
+            estimator.max_refined_hands = parameters.max_refined_hands
+        look = self._follower(rgb, intrinsics, stamp_s, expected, look_every=look_every)
+        problem = estimator.problem if isinstance(estimator, RefiningEstimator) else ""
+        if problem:
+            self._say(f"Hands are not refined: {problem}")
+        return look
 
     def _find_camera(
         self, frame_id: str, image_size: tuple[int, int], parameters: Parameters

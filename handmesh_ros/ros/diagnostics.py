@@ -36,6 +36,8 @@ class FrameRecord:
         preprocess_ms, inference_ms, decode_ms, publish_ms: as in LatencyBreakdown.msg.
         scale_sources: `ScaleSource` values of the hands, each once.
         calibrated: a camera_info was used.
+        is_full: the whole image was looked at, not only where hands were expected.
+        crops: closer looks at hands.
     """
 
     finished_s: float
@@ -47,6 +49,8 @@ class FrameRecord:
     publish_ms: float
     scale_sources: tuple[int, ...] = ()
     calibrated: bool = True
+    is_full: bool = True
+    crops: int = 0
 
     @classmethod
     def of(cls, result: Result, *, finished_s: float) -> FrameRecord:
@@ -62,6 +66,8 @@ class FrameRecord:
             publish_ms=latency.publish_ms,
             scale_sources=tuple(np.unique(result.array.hands["scale_source"]).tolist()),
             calibrated=result.detection.calibrated,
+            is_full=result.detection.is_full,
+            crops=result.detection.crops,
         )
 
 
@@ -110,6 +116,8 @@ class Statistics:
         numbers: dict[str, float | int | str] = {"rate [Hz]": len(recent) / WINDOW_S, **counts}
         numbers["hands in the last image"] = recent[-1].hands if recent else 0
         numbers["scale source"] = _names(recent)
+        numbers["share of full looks"] = _mean([float(frame.is_full) for frame in recent])
+        numbers["closer looks an image"] = _mean([float(frame.crops) for frame in recent])
         numbers["calibrated"] = str(bool(recent and recent[-1].calibrated)).lower()
         for part in ("age", "preprocess", "inference", "decode", "publish"):
             values = [getattr(frame, f"{part}_ms") for frame in recent]
@@ -217,6 +225,10 @@ def _names(frames: list[FrameRecord]) -> str:
     """Return the scale sources of the newest image with hands, as in HandMesh.msg."""
     sources = next((frame.scale_sources for frame in reversed(frames) if frame.hands), ())
     return ", ".join(ScaleSource(source).name for source in sources) or "no hands"
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _text(value: float | int | str) -> str:

@@ -36,6 +36,7 @@ def hand_layout(vertex_count: int) -> np.dtype:
             ("state", "u1"),
             ("age_s", "<f4"),
             ("scale_source", "u1"),
+            ("refined", "?"),
             ("box", "<u4", 4),  # x_offset, y_offset, height, width
             ("do_rectify", "?"),
             ("keypoints_2d", "<f4", (21, 2)),

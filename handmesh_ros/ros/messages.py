@@ -70,10 +70,10 @@ def hand_array(
     rows["track_id"] = tracked.track_id
     rows["handedness"], rows["handedness_score"] = handedness, hands.handedness_score
     rows["score"], rows["state"], rows["age_s"] = hands.score, tracked.state, tracked.age_s
-    rows["scale_source"] = source
+    rows["scale_source"], rows["refined"] = source, hands.refined
     rows["box"] = pixel_boxes(box, image_size)
     rows["keypoints_2d"], rows["joints"] = hands.keypoints_2d, joints
-    rows["joint_scores"] = hands.score[:, None] * weights
+    rows["joint_scores"] = hands.score[:, None] * weights * hands.keypoint_scores
     rows["position"], rows["orientation"] = joints[:, WRIST], turns[:, 0]
     rows["covariance"] = wrist_covariances(
         joints[:, WRIST],
@@ -151,6 +151,8 @@ def message_to_hands(message: HandMeshArray) -> Hands:
         translation=joints[:, WRIST].copy(),
         colors=stack([hand.vertex_colors for hand in hands], mesh_size, 3) / np.float32(255.0),
         scale_source=np.array([hand.scale_source for hand in hands], np.uint8),
+        keypoint_scores=stack([_shares(hand) for hand in hands], 21),
+        refined=np.array([hand.refined for hand in hands], bool),
     )
 
 
@@ -208,6 +210,11 @@ def pixel_boxes(boxes: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     inside = boxes.reshape(-1, 2, 2).clip(0, image_size[::-1])
     low, high = np.floor(inside[:, 0]), np.ceil(inside[:, 1])
     return np.concatenate([low, (high - low)[:, ::-1]], axis=1).astype(int)
+
+
+def _shares(hand: HandMesh) -> np.ndarray:
+    """Return (21,) the joint scores as shares of the hand's score."""
+    return np.asarray(hand.joint_scores) / max(hand.score, 1e-6)
 
 
 def _corners(box: RegionOfInterest) -> tuple[int, int, int, int]:

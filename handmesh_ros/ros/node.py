@@ -24,6 +24,8 @@ from visualization_msgs.msg import MarkerArray
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.opening import HandFinder, Models, open_finder
 from handmesh_ros.msg import HandMeshArray, HandTopology
 from handmesh_ros.ros.calibration import CalibrationService
 from handmesh_ros.ros.camera_info import CameraInfos
@@ -43,7 +45,6 @@ from handmesh_ros.ros.robot_outputs import RobotOutputs
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
 from handmesh_ros.runtime.backend import Opener, open_backend
-from handmesh_ros.runtime.two_looks import HandFinder, open_looks
 
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(
@@ -67,17 +68,18 @@ def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Han
 
     Args:
         parameters: of the node.
-        opener: loads the graph.
+        opener: loads a graph.
 
     Raises:
-        HandmeshError: it or the backend cannot be used.
+        HandmeshError: a model or the backend cannot be used.
     """
-    threads = parameters.threads or None
-    return open_looks(
-        parameters.model,
-        parameters.detail_model,
+    names = parameters.model, parameters.detail_model, parameters.refinement_model
+    return open_finder(
+        Models(*names),
         parameters.backend,
-        threads=threads,
+        effort=Effort(parameters.effort),
+        max_refined_hands=parameters.max_refined_hands,
+        threads=parameters.threads or None,
         opener=opener,
     )
 

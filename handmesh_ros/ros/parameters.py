@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 
 from handmesh_ros.grasp.gestures import PINCH_RATIO
 from handmesh_ros.hand.size import LONGEST_M, SHORTEST_M
+from handmesh_ros.inference.effort import EFFORT_NAMES, Effort
+from handmesh_ros.inference.following import LOOK_EVERY
+from handmesh_ros.inference.refining import MAX_REFINED_HANDS
 from handmesh_ros.ros.parameter_set import TYPE_NAMES, ParameterSet, parameter
 from handmesh_ros.runtime.backend import BACKEND_NAMES
 from handmesh_ros.temporal.tracks import Filters
@@ -51,6 +54,33 @@ class Parameters(ParameterSet):
         "the same with a larger input, which looks at every image, too, for small hands: "
         "mobile_512; empty for none",
         read_only=True,
+    )
+    refinement_model: str = parameter(
+        "",
+        "the same for crops of hands; empty takes refine where `model` is bundled, else none",
+        read_only=True,
+    )
+    effort: str = parameter(
+        Effort.FAST.value,
+        "what is done to find more hands: balanced looks with two input sizes, and again at what "
+        "failed; best at overlapping tiles, too, far below camera rate on a CPU",
+        choices=EFFORT_NAMES,
+        read_only=True,
+    )
+    refine_hands: bool = parameter(
+        True,
+        "read each hand off its own crop of the image; false takes what the first network says",
+    )
+    max_refined_hands: int = parameter(
+        MAX_REFINED_HANDS,
+        "so many hands of an image at most; others are those of the first network",
+        range=(1, 64),
+    )
+    look_every: int = parameter(
+        LOOK_EVERY,
+        "follow known hands by their crops alone and look at the whole image only every so many "
+        "images, and whenever a hand is lost; 1 looks at every image",
+        range=(1, 100),
     )
     backend: str = parameter(
         "auto",

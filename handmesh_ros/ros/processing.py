@@ -71,19 +71,24 @@ class HandProcessing:
         Args:
             message: the image.
             parameters: in force.
-            now_s: tells the time in the clock of the stamps, seconds; asked after the network
-                has run, because poses may be carried on to this moment.
+            now_s: tells the time in the clock of the stamps, seconds; asked again after the
+                network has run, because poses may be carried on to this moment.
 
         Raises:
             HandmeshError: the image cannot be used.
         """
-        detection = self.detector(message, parameters)
+        stamp = self._capture_times.correct(message.header.stamp, now_s())
+        taken = Header(stamp=stamp, frame_id=message.header.frame_id)
+        detection = self.detector(
+            message,
+            parameters,
+            stamp_s=stamp.sec + 1e-9 * stamp.nanosec,
+            expect=lambda image_size: self._tracking.expected(taken, image_size, parameters),
+        )
         start = time.perf_counter()
         hands = self._depth(detection, parameters)
         image_size = detection.rgb.shape[:2]
         now = now_s()
-        stamp = self._capture_times.correct(detection.header.stamp, now)
-        taken = Header(stamp=stamp, frame_id=detection.header.frame_id)
         tracked = self._tracking(hands, taken, image_size, parameters, now_s=now)
         array = self._array(tracked, detection, parameters)
         latency = LatencyBreakdown(

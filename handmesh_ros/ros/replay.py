@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.inference.opening import HandFinder
 from handmesh_ros.msg import HandMeshArray, LatencyBreakdown
 from handmesh_ros.ros.bags import BagReader, BagWriter, choose_topic, type_name
 from handmesh_ros.ros.camera_info import CameraInfos
@@ -27,7 +28,6 @@ from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters import Parameters
 from handmesh_ros.ros.processing import HandProcessing
 from handmesh_ros.ros.tracking import HandTracking
-from handmesh_ros.runtime.two_looks import HandFinder
 
 IMAGE_TYPES: dict[str, type[ImageMessage]] = {
     type_name(kind): kind for kind in (Image, CompressedImage)

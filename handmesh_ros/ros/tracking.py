@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
 from std_msgs.msg import Header
 
 from handmesh_ros.hand.hands import Hands
@@ -34,6 +35,23 @@ class HandTracking:
     def pause(self) -> None:
         """Images stop here: what comes later is no continuation. May be called on any thread."""
         self._pause.set()
+
+    def expected(
+        self, header: Header, image_size: tuple[int, int], parameters: Parameters
+    ) -> np.ndarray:
+        """Return the (M, 21, 2) keypoints where the next image should show the hands, pixels.
+
+        There are none where that image does not continue the last one.
+
+        Args:
+            header: of the image, with a stamp that can be believed.
+            image_size: (height, width) of the image, pixels.
+            parameters: in force.
+        """
+        continues = self._source == (header.frame_id, image_size) and not self._pause.is_set()
+        if not parameters.track or not continues:
+            return np.zeros((0, 21, 2), np.float32)
+        return self._tracker.expected(header.stamp.sec + 1e-9 * header.stamp.nanosec)
 
     def __call__(
         self,

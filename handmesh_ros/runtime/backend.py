@@ -251,6 +251,17 @@ def input_shapes(sidecar: Sidecar) -> dict[str, tuple[int, ...]]:
     return {"image": (1, height, width, 3), "intrinsics": (1, 4)}
 
 
+def trial_inputs(sidecar: Sidecar) -> tuple[np.ndarray, ...]:
+    """Return inputs of noise, to run a graph on once or to time it: one image, or two crops."""
+    height, width = sidecar.input_size
+    count = 2 if sidecar.takes == CROPS else 1
+    pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    camera = np.array([[width, width, width / 2, height / 2]] * count, np.float32)
+    if sidecar.takes == CROPS:
+        return pixels, np.repeat(np.eye(2, 3, dtype=np.float32)[None], count, axis=0), camera
+    return pixels, camera
+
+
 def output_shapes(sidecar: Sidecar) -> dict[str, tuple[int, ...]]:
     """Return the shape of every output of the graph that `sidecar` describes.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import Backend, open_backend
+from handmesh_ros.runtime.backend import Backend, open_backend, trial_inputs
 from handmesh_ros.runtime.engine_cache import default_directory, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -130,14 +130,12 @@ def measure(open_named: Callable[[str], Backend]) -> dict[str, float]:
         Milliseconds of one run by backend.
     """
     backends = {name: open_named(name) for name in (USUAL, OTHER)}
-    height, width = backends[USUAL].sidecar.input_size
-    image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-    intrinsics = np.array([[width, width, width / 2, height / 2]], np.float32)
+    inputs = trial_inputs(backends[USUAL].sidecar)
     samples: dict[str, list[float]] = {name: [] for name in backends}
     for _ in range(_WARM_UP + _ROUNDS):
         for name, backend in backends.items():
             start = time.perf_counter()
-            backend(image, intrinsics)
+            backend(*inputs)
             samples[name].append(1e3 * (time.perf_counter() - start))
     for backend in backends.values():
         backend.close()

@@ -21,6 +21,7 @@ from handmesh_ros.runtime.preprocess import (
     check_intrinsics,
     intrinsics_from_fov,
 )
+from handmesh_ros.runtime.sidecar import IMAGE
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Estimator:
         timings: of the last call.
 
     Raises:
-        HandmeshError: `score_threshold` is outside [0, 1], or the graph was trained with another
-            hand model than `template`.
+        HandmeshError: `score_threshold` is outside [0, 1], the graph takes crops, or it was
+            trained with another hand model than `template`.
     """
 
     def __init__(
@@ -72,6 +73,11 @@ class Estimator:
         template: HandTemplate | None = None,
         score_threshold: float | None = None,
     ) -> None:
+        if backend.sidecar.takes != IMAGE:
+            raise HandmeshError(
+                f"The model {backend.sidecar.model_id} reads crops of hands and cannot find them: "
+                "give it as the refinement model, beside one that takes whole images."
+            )
         self.backend = backend
         self.template = HandTemplate.bundled() if template is None else template
         backend.sidecar.check_hand_model(self.template)

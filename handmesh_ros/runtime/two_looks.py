@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
@@ -82,10 +81,6 @@ class TwoLooks:
             look.close()
 
 
-HandFinder: TypeAlias = Estimator | TwoLooks
-"""What finds the hands of an image, in one look or two."""
-
-
 def open_looks(
     model: str | Path | None,
     detail_model: str | Path | None,
@@ -94,7 +89,7 @@ def open_looks(
     score_threshold: float | None = None,
     threads: int | None = None,
     opener: Opener = open_backend,
-) -> HandFinder:
+) -> Estimator | TwoLooks:
     """Load one model, or two that look at every image in turn.
 
     Args:

@@ -35,6 +35,8 @@ class Measurement:
         source: (N,) uint8, values of `ScaleSource`.
         shape: (N, B) shape coefficients.
         colors: (N, V, 3) float32.
+        keypoint_scores: (N, 21) float32, confidence of each keypoint.
+        refined: (N,) read off the hand's own crop.
     """
 
     points: np.ndarray
@@ -50,6 +52,8 @@ class Measurement:
     source: np.ndarray
     shape: np.ndarray
     colors: np.ndarray
+    keypoint_scores: np.ndarray
+    refined: np.ndarray
 
     @classmethod
     def of(cls, hands: Hands) -> Measurement:
@@ -76,6 +80,8 @@ class Measurement:
             source=hands.scale_source,
             shape=hands.shape.astype(float),
             colors=hands.colors,
+            keypoint_scores=hands.keypoint_scores,
+            refined=hands.refined,
         )
 
     def __len__(self) -> int:

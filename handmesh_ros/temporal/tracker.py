@@ -26,6 +26,9 @@ SLOWEST_STEP_S = 1.0
 """A hand of the previous image is followed over a step of this length, however short it is waited
 for: slow images are no reason to begin anew."""
 
+LONGEST_FOLLOWED_S = 0.3
+"""Between two images further apart a hand may have gone anywhere."""
+
 HITS_TO_PREDICT = 3
 """A hand seen in fewer images has no motion worth carrying on: it is lost when it is not seen."""
 
@@ -188,6 +191,20 @@ class Tracker:
         if lost.any():
             tracks.keep(~lost)
         return result
+
+    def expected(self, stamp_s: float) -> np.ndarray:
+        """Return the (M, 21, 2) keypoints of the hands last seen, carried on to the next image.
+
+        Args:
+            stamp_s: its capture time; too long after the last one, nobody knows where hands are.
+        """
+        if self._tracks is None or self._stamp_s is None or self._is_ended:
+            return np.zeros((0, 21, 2), np.float32)
+        step_s = stamp_s - self._stamp_s
+        rows = np.flatnonzero(self._tracks.age_s == 0.0)
+        if not 0.0 <= step_s <= LONGEST_FOLLOWED_S:
+            rows = rows[:0]
+        return self._tracks.keypoints(np.full(len(self._tracks), step_s))[rows]
 
     def reset(self) -> None:
         """End all tracks: the next image is no continuation, with it they are lost."""

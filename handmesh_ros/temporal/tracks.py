@@ -91,6 +91,8 @@ class Tracks:
         self._vertices = np.zeros((0, vertex_count, 3), np.float32)
         self._origin = np.zeros((0, 1, 3), np.float32)
         self._colors = np.zeros((0, vertex_count, 3), np.float32)
+        self._keypoint_scores = np.zeros((0, 21), np.float32)
+        self._refined = np.zeros(0, bool)
         self.points = SteadyOneEuro((1, 1, 23), 2, pooled=(False, False, False))
         self.turns = RotationOneEuro((1, 15), pooled=(False, True))
 
@@ -121,6 +123,8 @@ class Tracks:
             "_vertices": seen.vertices @ seen.turn,
             "_origin": seen.wrist[:, None] @ seen.turn,
             "_colors": seen.colors,
+            "_keypoint_scores": seen.keypoint_scores,
+            "_refined": seen.refined,
         }
         for name, values in new.items():
             setattr(self, name, np.concatenate([getattr(self, name), values]))
@@ -150,6 +154,7 @@ class Tracks:
         # All tracks in order are the usual case: views cost less than copies.
         which: np.ndarray | slice = slice(None) if len(rows) == len(self) else rows
         self.age_s[which], self.score[which] = 0.0, seen.score
+        self._keypoint_scores[which], self._refined[which] = seen.keypoint_scores, seen.refined
         self.hits[which] += 1
         changed = self._settle_side(which, seen.side_odds)
         resize = self._settle_size(which, seen, changed)
@@ -183,6 +188,10 @@ class Tracks:
     def expected_points(self) -> np.ndarray:
         """Return the (M, 25, 2) points, as in `Measurement`, carried on for the tracks' ages."""
         return self._carried_on(_coast(self.age_s))
+
+    def keypoints(self, ahead_s: np.ndarray) -> np.ndarray:
+        """Return the (M, 21, 2) keypoints, carried on for (M,) seconds, float32 pixels."""
+        return self._carried_on(_coast(ahead_s))[:, 2:23].astype(np.float32)
 
     def shift(self, rows: np.ndarray, pixels: np.ndarray) -> None:
         """Move tracks across the image, at their distance.
@@ -244,6 +253,8 @@ class Tracks:
             translation=translation.astype(np.float32),
             colors=self._colors,
             scale_source=self.scale_source,
+            keypoint_scores=self._keypoint_scores,
+            refined=self._refined,
         )
 
     def _carried_on(self, coast_s: np.ndarray) -> np.ndarray:

@@ -11,12 +11,21 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from handmesh_ros.arguments import add_backend, add_models, count, number
+from handmesh_ros.arguments import (
+    add_backend,
+    add_effort,
+    add_models,
+    chosen_models,
+    count,
+    number,
+    open_chosen,
+)
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.opening import HandFinder
 from handmesh_ros.runtime.models import files_of
-from handmesh_ros.runtime.two_looks import HandFinder, open_looks
 from handmesh_ros.training.datasets.dataset import ignored_hands
 from handmesh_ros.training.datasets.geometry import turned
 from handmesh_ros.training.datasets.published import READERS
@@ -140,6 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", type=Path, metavar="FILE", help="write the data set's submission file"
     )
     add_models(parser)
+    add_effort(parser, Effort.FAST.value)
     add_backend(parser)
     parser.add_argument(
         "--threshold", type=number(0, 1), help="score threshold (default: the model's)"
@@ -174,14 +184,12 @@ def run(args: argparse.Namespace) -> int:
         raise argparse.ArgumentError(
             None, "--dataset takes one folder, the one it was unpacked into"
         )
-    originals = Originals(files_of((args.model, args.detail_model)))
+    originals = Originals(files_of(chosen_models(args).files()))
     for target in filter(None, (args.json, args.predictions)):
         originals.check(target)
         check_place(target)
     data_sets = {} if args.dataset else _open(args.data)
-    estimator = open_looks(
-        args.model, args.detail_model, args.backend, score_threshold=args.threshold
-    )
+    estimator = open_chosen(args, Effort.FAST, score_threshold=args.threshold)
     tables: dict[str, Any] = {}
     if args.dataset is None:
         results = {}

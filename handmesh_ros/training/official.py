@@ -17,7 +17,7 @@ from tqdm import tqdm
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import RIGHT
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.runtime.two_looks import HandFinder
+from handmesh_ros.inference.opening import HandFinder
 from handmesh_ros.training.datasets.annotated import check_lengths
 from handmesh_ros.training.datasets.files import read_json
 from handmesh_ros.training.datasets.freihand import FreiHand

@@ -18,7 +18,7 @@ from handmesh_ros.runtime.backend import open_backend
 class Sleeper:
     """A backend that takes a given time."""
 
-    name, sidecar = "a sleeper", SimpleNamespace(input_size=(8, 8))
+    name, sidecar = "a sleeper", SimpleNamespace(input_size=(8, 8), takes="image")
 
     def __init__(self, seconds):
         self.seconds, self.closed = seconds, False

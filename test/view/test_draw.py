@@ -32,8 +32,7 @@ def flat_hands(*placed, size=(480, 640)):
     vertices = ((TEMPLATE.template - wrist) @ UPRIGHT.T) * sides[:, None] + wrists
     joints = ((keypoints - wrist) @ UPRIGHT.T) * sides[:, None] + wrists
     pixels = project(vertices, intrinsics)
-    empty = Hands.empty()[np.zeros(0, int)]
-    return empty.replace(
+    return Hands(
         score=np.linspace(0.9, 0.5, count, dtype=np.float32),
         right_probability=np.array([0.9 * is_right for is_right, _ in placed], np.float32),
         box=np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1),

@@ -1,0 +1,127 @@
+"""`open_finder`: models and options to what finds the hands of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.refiner import HandRefiner
+from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
+from handmesh_ros.runtime.backend import Opener, open_backend
+from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.runtime.models import BUNDLED_MODELS, DETAIL_MODEL, REFINEMENT_MODEL, find_model
+from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
+
+HandFinder: TypeAlias = Estimator | TwoLooks | RefiningEstimator
+"""What finds the hands of an image."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Which networks find hands, each as for `Estimator.from_file`.
+
+    Attributes:
+        model: finds hands; None or "" takes the bundled one.
+        detail_model: the same with a larger input, for far hands; None or "" takes the bundled one
+            where `model` is the bundled one and the effort is not `Effort.FAST`, else none.
+        refinement_model: reads hands off crops; None or "" takes the bundled one where `model` is
+            bundled, too, else none.
+    """
+
+    model: str | Path | None = None
+    detail_model: str | Path | None = None
+    refinement_model: str | Path | None = None
+
+    def files(self) -> tuple[str | Path | None, ...]:
+        """Return all that are named."""
+        return self.model, self.detail_model, self.refinement_model
+
+    def refinement_model_in_use(self) -> str | Path | None:
+        """Return the model that reads hands off crops, if there is one."""
+        if self.refinement_model or find_model(self.model) not in BUNDLED_MODELS.values():
+            return self.refinement_model
+        return REFINEMENT_MODEL
+
+    def detail_model_for(self, effort: Effort) -> str | Path | None:
+        """Return the model of the second look, if there is one."""
+        if self.detail_model or self.model or effort is Effort.FAST:
+            return self.detail_model
+        return DETAIL_MODEL
+
+
+def open_finder(
+    models: Models | None = None,
+    backend: str = "auto",
+    *,
+    effort: Effort = Effort.FAST,
+    refine: bool = True,
+    must_refine: bool = False,
+    max_refined_hands: int = MAX_REFINED_HANDS,
+    score_threshold: float | None = None,
+    threads: int | None = None,
+    opener: Opener = open_backend,
+) -> RefiningEstimator:
+    """Load all models that the effort needs.
+
+    Args:
+        models: which; None takes the bundled ones.
+        backend: of all.
+        effort: what is done to find more hands.
+        refine: load the refinement network; where it cannot be used, `lack` of the result says
+            why.
+        must_refine: that is an error.
+        max_refined_hands: of an image at most.
+        score_threshold: in [0, 1]; None takes those of the models.
+        threads: CPU threads inside one run; None lets the backend choose.
+        opener: loads a graph.
+
+    Raises:
+        HandmeshError: a model or the backend cannot be used, or two models do not go together.
+    """
+    models = models or Models()
+    finder = open_looks(
+        models.model,
+        models.detail_model_for(effort),
+        backend,
+        score_threshold=score_threshold,
+        threads=threads,
+        opener=opener,
+    )
+    try:
+        estimator = RefiningEstimator(
+            finder,
+            None,
+            effort=effort,
+            max_refined_hands=max_refined_hands,
+            score_threshold=score_threshold,
+        )
+        path = models.refinement_model_in_use()
+        if refine and path:
+            try:
+                _add_refiner(estimator, find_model(path), backend, threads, opener)
+            except HandmeshError as problem:
+                if must_refine:
+                    raise
+                estimator.lack = str(problem)
+        return estimator
+    except BaseException:
+        finder.close()
+        raise
+
+
+def _add_refiner(
+    estimator: RefiningEstimator,
+    path: Path,
+    backend: str,
+    threads: int | None,
+    opener: Opener,
+) -> None:
+    opened = opener(path, backend, threads=threads)
+    try:
+        estimator.add_refiner(HandRefiner(opened))
+    except BaseException:
+        opened.close()
+        raise
