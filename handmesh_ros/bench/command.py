@@ -18,9 +18,11 @@ import numpy as np
 
 from handmesh_ros.arguments import checked, count
 from handmesh_ros.bench.contestant import Contestant
-from handmesh_ros.bench.scenes import Scene, clip_scene
+from handmesh_ros.bench.scenes import Scene, clip_scene, video_scene
+from handmesh_ros.bench.worker import ALONE
 from handmesh_ros.commands.places import Originals, cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.inference.effort import EFFORT_NAMES, Effort
 from handmesh_ros.runtime.backend import BACKEND_NAMES, check_name, module_of
 from handmesh_ros.runtime.cpu_choice import processor
 from handmesh_ros.runtime.models import files_of, find_model
@@ -50,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"with commas: auto, {', '.join(BACKEND_NAMES)}; or all that are installed",
     )
     parser.add_argument(
+        "--efforts",
+        type=checked(_parse_efforts),
+        metavar="NAMES",
+        help=f"with commas: {ALONE} (the single-stage network), {', '.join(EFFORT_NAMES)} "
+        f"({ALONE},{Effort.FAST.value} of the bundled model, {ALONE} of others)",
+    )
+    parser.add_argument(
         "--mediapipe", metavar="PYTHON", help="an interpreter that has mediapipe, to compare with"
     )
     parser.add_argument(
@@ -67,6 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image sizes (%(default)s); --hands varies at the first one",
     )
     parser.add_argument("--image", metavar="FILE", help="photo to run on instead, as it is")
+    parser.add_argument(
+        "--video", action="store_true", help="a clip, too, whose hands may be followed"
+    )
     parser.add_argument("--repeat", type=count(), default=100, help="timed runs (%(default)s)")
     parser.add_argument("--threads", type=count(), help="CPU threads inside one run")
     parser.add_argument("--json", metavar="FILE", help="write the numbers as JSON")
@@ -197,10 +209,13 @@ def _percentiles(samples: list[dict[str, float]]) -> dict[str, dict[str, float]]
 def _commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """Yield the title and the command line of each contestant."""
     for model in args.models or [""]:
+        efforts = args.efforts or [ALONE, *([] if model else [Effort.FAST.value])]
         for name in ["torch"] if model.endswith(".ckpt") else args.backends:
             command = [sys.executable, "-m", "handmesh_ros.bench.worker"]
-            path = find_model(model)
-            yield f"{path.name} on {name}", [*command, str(path), name, str(args.threads or 0)]
+            title = f"{find_model(model).name} on {name}"
+            for effort in efforts:
+                options = [model, name, str(args.threads or 0), effort]
+                yield title if effort == ALONE else f"{title}, {effort}", [*command, *options]
     if args.mediapipe is not None:
         worker = Path(__file__).with_name("mediapipe_worker.py")
         yield "MediaPipe", [args.mediapipe, "-I", str(worker)]
@@ -220,7 +235,8 @@ def _scenes(args: argparse.Namespace) -> list[Scene]:
         quiet_decoders()
         return [Scene(read_photo(Path(args.image)), None)]
     scenes = [clip_scene(hands, *args.sizes[0]) for hands in args.hands]
-    return scenes + [clip_scene(args.hands[0], *size) for size in args.sizes[1:]]
+    scenes += [clip_scene(args.hands[0], *size) for size in args.sizes[1:]]
+    return [*scenes, *([video_scene(*args.sizes[0])] if args.video else [])]
 
 
 def _parse_backends(text: str) -> list[str]:
@@ -230,6 +246,16 @@ def _parse_backends(text: str) -> list[str]:
         return [name for name in names if name not in ("torch", "openvino_bf16")]
     for name in names:
         check_name(name)
+    return names
+
+
+def _parse_efforts(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in (ALONE, *EFFORT_NAMES):
+            raise HandmeshError(
+                f"There is no effort {name!r}: give {', '.join((ALONE, *EFFORT_NAMES))}."
+            )
     return names
 
 

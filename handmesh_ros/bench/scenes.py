@@ -1,4 +1,4 @@
-"""Images with a known number of hands, of any size, made of a frame of the demo clip."""
+"""Images with a known number of hands, of any size, and the demo clip that they are made of."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _FRAME = 50
 """Both hands of this frame are open; one is in its left half, one in its right."""
 
 _GREY = 114
+_ADVICE = "install an opencv-python that reads videos"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Scene:
     """What the contestants look at.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB; of a video (T, H, W, 3), whose hands may be followed.
         hands: number of hands to be found and decoded; None for a photo, which shows what it
             shows.
     """
@@ -34,7 +35,9 @@ class Scene:
     @property
     def title(self) -> str:
         """Size and number of hands, for people."""
-        height, width = self.image.shape[:2]
+        height, width = self.image.shape[-3:-1]
+        if self.image.ndim == 4:
+            return f"{width}x{height}, video"
         count = "" if self.hands is None else f", {self.hands} hand{'s' * (self.hands != 1)}"
         return f"{width}x{height}{count}"
 
@@ -62,6 +65,23 @@ def clip_scene(hands: int, width: int, height: int) -> Scene:
     return Scene(image, hands)
 
 
+def video_scene(width: int, height: int) -> Scene:
+    """Return the demo clip, forwards and backwards, so that it goes on without a jump.
+
+    Raises:
+        HandmeshError: OpenCV cannot read the clip.
+    """
+    clip = cv2.VideoCapture(str(_CLIP))
+    frames = []
+    while (read := clip.read())[0]:
+        frames.append(cv2.resize(read[1], (width, height), interpolation=cv2.INTER_AREA))
+    clip.release()
+    if not frames:
+        raise HandmeshError(f"OpenCV cannot read {_CLIP}: {_ADVICE}.")
+    there = np.ascontiguousarray(np.stack(frames)[..., ::-1])
+    return Scene(np.concatenate([there, there[-2:0:-1]]), None)
+
+
 def _clip_frame() -> np.ndarray:
     clip = cv2.VideoCapture(str(_CLIP))
     for _ in range(_FRAME):
@@ -69,8 +89,5 @@ def _clip_frame() -> np.ndarray:
     read, frame = clip.read()
     clip.release()
     if not read:
-        raise HandmeshError(
-            f"OpenCV cannot read {_CLIP}: install an opencv-python that reads videos, or give "
-            f"--image."
-        )
+        raise HandmeshError(f"OpenCV cannot read {_CLIP}: {_ADVICE}, or give --image.")
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

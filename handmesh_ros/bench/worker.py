@@ -13,8 +13,16 @@ from typing import Any, TextIO
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.hand.hands import Hands
-from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.opening import HandFinder, Models, open_finder
+from handmesh_ros.runtime.preprocess import intrinsics_from_fov
+from handmesh_ros.temporal.tracker import TrackedHands
+from handmesh_ros.temporal.video import VideoTracker
+
+ALONE = "alone"
+"""Stands for no effort: the single-stage network alone."""
+
+FRAME_RATE_HZ = 30.0
 
 
 class Worker:
@@ -24,8 +32,10 @@ class Worker:
         estimator: already warm.
     """
 
-    def __init__(self, estimator: Estimator) -> None:
+    def __init__(self, estimator: HandFinder) -> None:
         self._estimator = estimator
+        self._video: VideoTracker | None = None
+        self._frame = 0
         self._usual_threshold = estimator.score_threshold
         self._image = np.zeros((1, 1, 3), np.uint8)
         self._intrinsics = np.ones(4)
@@ -35,7 +45,7 @@ class Worker:
         """Take an image.
 
         Args:
-            path: of the image as .npy, (H, W, 3) uint8 RGB.
+            path: of the image as .npy, (H, W, 3) uint8 RGB; of a video, (T, H, W, 3).
             hands: how many to decode, by the score threshold that lets so many pass; None for
                 the model's own threshold.
 
@@ -43,7 +53,12 @@ class Worker:
             `hands`, how many are decoded.
         """
         self._image = np.load(path)
+        self._intrinsics = intrinsics_from_fov(*self._image.shape[-3:-1])
         self._estimator.score_threshold = self._usual_threshold
+        if self._image.ndim == 4:
+            self._video = VideoTracker(self._estimator)
+            return {"hands": len(self._next())}
+        self._video = None
         if hands is not None:
             self._estimator.score_threshold = 0.0
             scores = self._estimator(self._image).score
@@ -51,24 +66,34 @@ class Worker:
         return {"hands": len(self._estimator(self._image))}
 
     def run(self) -> dict[str, float]:
-        """Find the hands once and return the milliseconds of the stages.
+        """Find the hands once, of a video's next image, and return the milliseconds of the stages.
 
         `message_ms` is there where ROS 2 and our messages are: the hands as the bytes of a
         `HandMeshArray`. `cpu_ms` is the processor time of all threads of the process: on a busy
         machine it says more than the clock.
         """
         cpu, start = time.process_time(), time.perf_counter()
-        hands = self._estimator(self._image)
+        if self._video is None:
+            tracked = TrackedHands.untracked(self._estimator(self._image, self._intrinsics))
+            timings = self._estimator.timings
+        else:
+            tracked, timings = self._next(), self._video.look.timings
         found = time.perf_counter()
-        stages = asdict(self._estimator.timings)
+        stages = asdict(timings)
         if self._to_bytes is not None:
-            self._to_bytes(hands, self._image.shape[:2], self._intrinsics)
+            self._to_bytes(tracked, self._image.shape[-3:-1], self._intrinsics)
             stages["message_ms"] = 1e3 * (time.perf_counter() - found)
         total = 1e3 * (time.perf_counter() - start)
         return {**stages, "total_ms": total, "cpu_ms": 1e3 * (time.process_time() - cpu)}
 
+    def _next(self) -> TrackedHands:
+        assert self._video is not None
+        self._frame += 1
+        image = self._image[self._frame % len(self._image)]
+        return self._video(image, self._intrinsics, self._frame / FRAME_RATE_HZ)
 
-def _message_writer() -> Callable[[Hands, tuple[int, int], np.ndarray], bytes] | None:
+
+def _message_writer() -> Callable[[TrackedHands, tuple[int, int], np.ndarray], bytes] | None:
     try:
         from handmesh_ros.ros.wire import hands_to_bytes
     except ImportError:
@@ -89,12 +114,18 @@ def serve(worker: Worker, requests: Iterable[str], answers: TextIO) -> None:
 
 def main() -> None:
     """Open the model and serve standard input."""
-    model, backend, threads = sys.argv[1:]
+    model, backend, threads, effort = sys.argv[1:]
     # Whatever libraries print must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:
-        estimator = Estimator.from_file(model, backend, threads=int(threads) or None)
+        estimator = open_finder(
+            Models(model),
+            backend,
+            effort=Effort.FAST if effort == ALONE else Effort(effort),
+            refine=effort != ALONE,
+            threads=int(threads) or None,
+        )
     except HandmeshError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
         return

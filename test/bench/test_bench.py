@@ -11,7 +11,7 @@ import pytest
 
 from handmesh_ros.bench.contestant import Contestant
 from handmesh_ros.bench.plot import draw_plot
-from handmesh_ros.bench.scenes import clip_scene
+from handmesh_ros.bench.scenes import clip_scene, video_scene
 from handmesh_ros.bench.worker import Worker
 from handmesh_ros.cli import main
 from handmesh_ros.errors import HandmeshError
@@ -73,7 +73,7 @@ def test_graphs_run_on_each_backend_checkpoints_on_torch_and_mediapipe_elsewhere
         "b.ckpt on torch",
         "MediaPipe",
     ]
-    assert commands["b.ckpt on torch"][-3:] == ["b.ckpt", "torch", "2"]
+    assert commands["b.ckpt on torch"][-4:] == ["b.ckpt", "torch", "2", "alone"]
     assert commands["MediaPipe"][0] == "other/python"
 
 
@@ -155,3 +155,28 @@ def test_bars_end_where_the_scale_says():
         for color in ((180, 119, 31), (14, 127, 255))
     ]
     assert lengths[1] == pytest.approx(2 * lengths[0], abs=3)
+
+
+def test_the_bundled_model_is_measured_alone_and_with_closer_looks():
+    from handmesh_ros.bench import command
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    titles = [title for title, _ in command._commands(parser.parse_args([]))]
+    assert titles == ["mobile.onnx on auto", "mobile.onnx on auto, fast"]
+    both = parser.parse_args(["--efforts", "alone,best"])
+    assert [c[-1] for _, c in command._commands(both)] == ["alone", "best"]
+
+
+def test_a_video_goes_on_from_image_to_image_without_a_jump(tiny_model, tmp_path):
+    video = video_scene(64, 48)
+    assert video.title == "64x48, video" and video.hands is None
+    around = np.concatenate([video.image, video.image[:1]]).astype(float)
+    steps = np.abs(np.diff(around, axis=0)).mean((1, 2, 3))
+    assert steps.max() < 3 * np.median(steps)
+    worker = Worker(Estimator.from_file(tiny_model, "onnxruntime"))
+    path = str(tmp_path / "video.npy")
+    np.save(path, np.full((3, 48, 64, 3), [[[[0]]], [[[200]]], [[[0]]]], np.uint8))
+    assert worker.show(path, None) == {"hands": 2}  # the second of its images is bright
+    assert worker.run()["total_ms"] > 0
+    assert worker.show(path, None) == {"hands": 0}

@@ -1,0 +1,64 @@
+import numpy as np
+from fakes import hand_at
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.evidence import are_among, distinct, summed_score
+
+PROBABILITIES = st.floats(0, 1)
+
+
+def score(presence, candidate, effort=Effort.FAST, **options):
+    return float(summed_score(np.array([presence]), np.array([candidate]), effort, **options)[0])
+
+
+@given(PROBABILITIES, PROBABILITIES, PROBABILITIES)
+def test_more_evidence_is_never_less_sure(low, high, other):
+    low, high = sorted([low, high])
+    assert score(low, other) <= score(high, other)
+    assert score(other, low) <= score(other, high)
+    assert 0 <= score(low, other) <= 1
+
+
+def test_each_can_save_or_sink_what_the_other_doubts():
+    assert score(0.999, 0.2) > 0.9 and score(0.6, 0.9) > 0.9
+    assert score(0.01, 0.5) < 0.1 and score(0.2, 0.13) < 0.1
+
+
+def test_the_more_is_looked_at_the_more_it_takes():
+    scores = [score(0.6, 0.4, effort) for effort in Effort]
+    assert scores[0] > scores[1] > scores[2] > score(0.6, 0.4, Effort.BEST, is_turned=True)
+
+
+def test_of_readings_of_one_hand_the_surest_stays():
+    fingers = hand_at(205, 195, 45)  # read inside the hand below
+    hands = np.stack([hand_at(200, 200), fingers, hand_at(400, 200), hand_at(208, 200)])
+    assert distinct(hands, np.array([0.5, 0.9, 0.7, 0.8])).tolist() == [1, 2]
+    assert distinct(hands, np.array([0.9, 0.5, 0.7, 0.8])).tolist() == [0, 2]
+
+
+def test_hands_side_by_side_or_holding_each_other_are_two():
+    side_by_side = np.stack([hand_at(200, 200), hand_at(262, 200)])
+    assert len(distinct(side_by_side, np.ones(2))) == 2
+    crossed = np.stack([hand_at(200, 200), hand_at(200, 200)[:, ::-1] * [1, 1]])
+    crossed[1] += [60, 40]
+    assert len(distinct(crossed, np.ones(2))) == 2
+
+
+def test_no_readings():
+    none = np.zeros((0, 21, 2))
+    assert distinct(none, np.zeros(0)).shape == (0,)
+    assert are_among(none, none).shape == (0,)
+    assert are_among(hand_at(1, 2)[None], none).tolist() == [False]
+
+
+def test_are_among_finds_hands_that_are_known():
+    known = np.stack([hand_at(200, 200), hand_at(500, 100)])
+    found = np.stack([hand_at(204, 203), hand_at(320, 200)])
+    assert are_among(found, known).tolist() == [True, False]
+
+
+def test_keypoints_on_a_line_do_no_harm():
+    line = np.stack([np.linspace(0, 100, 21), np.zeros(21)], 1)
+    assert len(distinct(np.stack([line, line, line + [0, 300]]), np.array([1, 2, 3]))) == 2
