@@ -1,9 +1,9 @@
 """`make gpu-check`: run on a GPU whatever is installed, and write docs/benchmarks/<gpu>.md.
 
-TensorRT, TensorRT-RTX, ONNX Runtime and PyTorch run the same frames: `mobile`, and `resnet50` at
-384 with untrained weights, whose speed is the same. Each is compared with ONNX Runtime on the CPU
-and timed from the image in host memory to the results in host memory, and with PyTorch eager of
-the same run. Without a GPU it says what is missing, a line each.
+TensorRT, TensorRT-RTX, ONNX Runtime and PyTorch run the same frames: `mobile`, `refine` on two
+crops at once, and `resnet50` at 384 with untrained weights, whose speed is the same. Each is
+compared with ONNX Runtime on the CPU and timed from the image in host memory to the results in host
+memory, and with PyTorch eager of the same run. Without a GPU it says what is missing, a line each.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ try:
     from handmesh_ros.errors import HandmeshError
     from handmesh_ros.runtime.backend import Backend, module_of, open_backend
     from handmesh_ros.runtime.cuda import Device, open_cuda
+    from handmesh_ros.runtime.engine_build import USUAL_BATCH
     from handmesh_ros.runtime.models import BUNDLED_MODELS
     from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
-    from handmesh_ros.runtime.parity import REDUCED_LIMIT, compare, fixed_images
+    from handmesh_ros.runtime.parity import REDUCED_LIMIT, compare, fixed_inputs
+    from handmesh_ros.runtime.sidecar import IMAGE
 except ModuleNotFoundError as missing:
     sys.exit(
         f"gpu-check: {sys.executable} lacks the package {missing.name}: run `make demo` once and "
@@ -149,11 +151,11 @@ def _parity(backend: Backend, reference: Backend | None) -> tuple[str, bool]:
 
 def _times_ms(backend: Backend) -> list[float]:
     """Return the times of calls, image upload and results download included."""
-    image, intrinsics = next(fixed_images(backend.sidecar.input_size))
+    inputs = [values[:USUAL_BATCH] for values in next(fixed_inputs(backend.sidecar))]
     milliseconds = []
     for _ in range(WARM_UP + TIMED):
         start = time.perf_counter()
-        backend(image, intrinsics)
+        backend(*inputs)
         milliseconds.append(1e3 * (time.perf_counter() - start))
     return milliseconds[WARM_UP:]
 
@@ -215,7 +217,7 @@ def networks(models: list[list[Path]], checkpoint: Path, folder: Path) -> list[N
 def _trained(models: list[Path], checkpoint: Path | None, folder: Path) -> Network:
     reference = OnnxRuntimeBackend(models[0], cuda=False)
     graphs, own = list(models), None
-    if checkpoint is not None:
+    if checkpoint is not None and reference.sidecar.takes == IMAGE:
         from handmesh_ros.training.checkpoint import save_weights
 
         own = folder / f"{models[0].stem}.ckpt"

@@ -23,6 +23,12 @@ NEWEST_MAJOR = {"tensorrt": 11, "tensorrt_rtx": 1}
 WORKSPACE_BYTES = 1 << 30
 """Scratch memory of the GPU that one layer may use."""
 
+OPEN = -1
+"""Stands for a dimension that a graph leaves open."""
+
+USUAL_BATCH = 2
+"""What engines of graphs with an open batch are fastest at: a person has two hands."""
+
 BUILD_OPTIONS = f"workspace {WORKSPACE_BYTES}"
 """Part of the cache key: whatever else changes an engine."""
 
@@ -105,7 +111,7 @@ def library_logger(trt: Any) -> Any:
     return Logger()
 
 
-def build_engine(trt: Any, graph: bytes, path: Path) -> bytes:
+def build_engine(trt: Any, graph: bytes, path: Path, largest_batch: int = 1) -> bytes:
     """Turn a graph into an engine; takes seconds to minutes.
 
     Precision is that of the graph's tensors: networks are strongly typed where the library can
@@ -116,6 +122,8 @@ def build_engine(trt: Any, graph: bytes, path: Path) -> bytes:
         trt: a module of `load_library`.
         graph: content of the .onnx file.
         path: of the file, for messages.
+        largest_batch: of a graph that leaves the first dimension of its inputs open, which may be
+            1 to this number in one run.
 
     Returns:
         The serialized engine.
@@ -138,6 +146,7 @@ def build_engine(trt: Any, graph: bytes, path: Path) -> bytes:
         )
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    _allow_batches(builder, network, config, largest_batch)
     if not hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
         _keep_types(trt, network, config)
     plan = builder.build_serialized_network(network, config)
@@ -151,6 +160,19 @@ def _network_flags(trt: Any) -> int:
     flags = trt.NetworkDefinitionCreationFlag
     flag = flags.STRONGLY_TYPED if hasattr(flags, "STRONGLY_TYPED") else flags.EXPLICIT_BATCH
     return 1 << int(flag)
+
+
+def _allow_batches(builder: Any, network: Any, config: Any, largest: int) -> None:
+    """Add the optimisation profile of a graph with an open first dimension."""
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    if all(tuple(tensor.shape)[0] != OPEN for tensor in inputs):
+        return
+    profile = builder.create_optimization_profile()
+    for tensor in inputs:
+        rest = tuple(tensor.shape)[1:]
+        sizes = (1, min(USUAL_BATCH, largest), largest)
+        profile.set_shape(tensor.name, *((size, *rest) for size in sizes))
+    config.add_optimization_profile(profile)
 
 
 def _keep_types(trt: Any, network: Any, config: Any) -> None:

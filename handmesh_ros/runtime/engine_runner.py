@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.cuda import Cuda, CudaError, host_array
+from handmesh_ros.runtime.engine_build import OPEN
 
 logger = logging.getLogger(__name__)
 
@@ -23,14 +24,16 @@ class Tensor:
     """An input or output of an engine.
 
     Attributes:
-        shape: fixed.
+        shape: fixed, or the largest.
         dtype: of the array on the host.
         is_input: False for outputs.
+        is_open: the first dimension may be smaller.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     is_input: bool
+    is_open: bool = False
 
     @property
     def size(self) -> int:
@@ -49,6 +52,7 @@ def engine_tensors(trt: Any, engine: Any) -> dict[str, Tensor]:
         trt.DataType.FLOAT: np.dtype(np.float32),
     }
     tensors = {}
+    largest = 0
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         dtype = engine.get_tensor_dtype(name)
@@ -58,8 +62,15 @@ def engine_tensors(trt: Any, engine: Any) -> dict[str, Tensor]:
                 f"uint8 and takes float32: export the model again with `handmesh export`."
             )
         is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
-        tensors[name] = Tensor(tuple(engine.get_tensor_shape(name)), types[dtype], is_input)
-    return tensors
+        shape = tuple(engine.get_tensor_shape(name))
+        is_open = shape[:1] == (OPEN,)
+        if is_open and is_input:
+            largest = tuple(engine.get_tensor_profile_shape(name, 0)[-1])[0]
+        tensors[name] = Tensor(shape, types[dtype], is_input, is_open)
+    return {
+        name: replace(tensor, shape=(largest, *tensor.shape[1:])) if tensor.is_open else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 class _Block:
@@ -83,10 +94,11 @@ class _Block:
 
 
 class EngineRunner:
-    """Runs an engine; inputs and outputs have fixed shapes.
+    """Runs an engine; inputs and outputs have fixed shapes, but for a batch that may be open.
 
     Everything of a call (the upload, the network, the download) is recorded once as a CUDA graph
-    and launched at once afterwards; where it cannot be recorded the parts are started one by one.
+    and launched at once afterwards; where it cannot be recorded, or the batch is open, the parts
+    are started one by one.
 
     Args:
         trt: the library that made the engine.
@@ -123,6 +135,8 @@ class EngineRunner:
             self.device_memory = (
                 _activation_memory(engine) + self._inputs.size + self._outputs.size
             )
+            self._batch = 0
+            self._is_open = any(tensor.is_open for tensor in self.tensors.values())
             self._stream = cuda.create_stream()
             resources.callback(cuda.destroy_stream, self._stream)
             self._graph = self._record(resources)
@@ -137,7 +151,7 @@ class EngineRunner:
         """Run the engine once.
 
         Args:
-            inputs: by name, of the shapes and types of `tensors`.
+            inputs: by name, of the shapes and types of `tensors`; an open batch may be smaller.
 
         Returns:
             The outputs by name; the arrays are the runner's own and change with the next call.
@@ -146,13 +160,19 @@ class EngineRunner:
             HandmeshError: the GPU reports a failure.
         """
         for name, array in self._inputs.arrays.items():
-            np.copyto(array, inputs[name], casting="no")
+            given = inputs[name]
+            np.copyto(array[: len(given)], given, casting="no")
+        if self._is_open:
+            self._set_batch(len(given))
         if self._graph is not None:
             self._cuda.launch(self._graph, self._stream)
         else:
             self._enqueue()
         self._cuda.synchronize(self._stream)
-        return dict(self._outputs.arrays)
+        return {
+            name: array[: self._batch] if self.tensors[name].is_open else array
+            for name, array in self._outputs.arrays.items()
+        }
 
     def close(self) -> None:
         """Free everything; the arrays of the last call must not be touched afterwards."""
@@ -160,6 +180,18 @@ class EngineRunner:
         self._inputs.arrays.clear()
         self._context = None
         self._resources.close()
+
+    def _set_batch(self, size: int) -> None:
+        if size == self._batch:
+            return
+        for name, tensor in self.tensors.items():
+            shape = (size, *tensor.shape[1:])
+            if tensor.is_input and not self._context.set_input_shape(name, shape):
+                raise HandmeshError(
+                    f"The engine does not take {size} at once: build it again with "
+                    f"`handmesh engine build --force`."
+                )
+        self._batch = size
 
     def _enqueue(self) -> None:
         inputs, outputs, stream = self._inputs, self._outputs, self._stream
@@ -175,8 +207,12 @@ class EngineRunner:
         """Run once, which loads what is loaded late, then record the graph."""
         for array in self._inputs.arrays.values():
             array.fill(1)
+        if self._is_open:
+            self._set_batch(1)
         self._enqueue()
         self._cuda.synchronize(self._stream)
+        if self._is_open:
+            return None  # A recorded run has one size.
         try:
             graph = self._cuda.capture(self._stream, self._enqueue)
         except HandmeshError as error:

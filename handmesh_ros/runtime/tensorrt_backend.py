@@ -64,7 +64,7 @@ class TensorRtBackend:
         self.sidecar, graph = read_graph(path)
         engines = self._engines = EngineCache(cache)
         key = self._key = engine_key(self.sidecar, trt, cuda.device)
-        build = _logged_build(trt, graph, path)
+        build = _logged_build(trt, graph, path, self.sidecar)
         plan = engines.get(key, build)
         runtime = trt.Runtime(library_logger(trt))
         engine = runtime.deserialize_cuda_engine(plan)
@@ -127,7 +127,7 @@ def build_only(
     device = None if library == "tensorrt_rtx" else open_cuda().device
     sidecar, graph = read_graph(path)
     engines, key = EngineCache(cache), engine_key(sidecar, trt, device)
-    engines.get(key, _logged_build(trt, graph, path), force=force)
+    engines.get(key, _logged_build(trt, graph, path, sidecar), force=force)
     return engines.path(key)
 
 
@@ -158,13 +158,13 @@ def engine_key(sidecar: Sidecar, trt: Any, device: Device | None) -> EngineKey:
     )
 
 
-def _logged_build(trt: Any, graph: bytes, path: Path) -> Callable[[], bytes]:
+def _logged_build(trt: Any, graph: bytes, path: Path, sidecar: Sidecar) -> Callable[[], bytes]:
     def build() -> bytes:
         title = f"{LIBRARIES[trt.__name__]} {trt.__version__}"
         wait = "seconds" if trt.__name__ == "tensorrt_rtx" else "one to ten minutes"
         logger.warning("%s builds the engine of %s: %s, once", title, path.name, wait)
         start = time.monotonic()
-        plan = build_engine(trt, graph, path)
+        plan = build_engine(trt, graph, path, sidecar.max_hands)
         logger.info(
             "%s built in %.0f s, %.1f MB", path.name, time.monotonic() - start, len(plan) / 1e6
         )

@@ -56,6 +56,12 @@ class Offered:
         setattr(real, name, value)
 
 
+def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Return the shape of a graph's input or output; -1 where it is open."""
+    dims = value.type.tensor_type.shape.dim
+    return tuple(d.dim_value if d.HasField("dim_value") else -1 for d in dims)
+
+
 def fake_library(cudart: Any, library: str, version: str) -> SimpleNamespace:
     """Return a module of the shape of `tensorrt` or `tensorrt_rtx`.
 
@@ -64,7 +70,13 @@ def fake_library(cudart: Any, library: str, version: str) -> SimpleNamespace:
     """
     api = API[library][version]
     state = SimpleNamespace(
-        builds=0, build_error=None, loads_to_fail=0, context_fails=False, network=None, config=None
+        builds=0,
+        build_error=None,
+        loads_to_fail=0,
+        context_fails=False,
+        network=None,
+        config=None,
+        profile=None,
     )
 
     def enum(kind: str) -> Any:
@@ -88,12 +100,24 @@ def fake_library(cudart: Any, library: str, version: str) -> SimpleNamespace:
 
         def create_network(self, flags: int = 0) -> Offered:
             state.network = SimpleNamespace(flags=flags, graph=None, layers=[], num_layers=0)
+            state.network.num_inputs = 0
+            state.network.get_input = lambda index: offered("ITensor", state.network.inputs[index])
             state.network.get_layer = lambda index: offered("ILayer", state.network.layers[index])
             return offered("INetworkDefinition", state.network)
+
+        def create_optimization_profile(self) -> SimpleNamespace:
+            state.profile = {}
+            return SimpleNamespace(
+                set_shape=lambda input, min, opt, max: state.profile.update(
+                    {input: (min, opt, max)}
+                )
+            )
 
         def create_builder_config(self) -> Offered:
             state.config = SimpleNamespace(flags=set())
             state.config.set_flag = state.config.flags.add
+            state.config.profiles = []
+            state.config.add_optimization_profile = state.config.profiles.append
             state.config.set_memory_pool_limit = lambda pool, pool_size: None
             return offered("IBuilderConfig", state.config)
 
@@ -115,6 +139,10 @@ def fake_library(cudart: Any, library: str, version: str) -> SimpleNamespace:
                 self.num_errors = 1
                 return False
             state.network.graph = model
+            state.network.inputs = [
+                SimpleNamespace(name=value.name, shape=shape_of(value)) for value in graph.input
+            ]
+            state.network.num_inputs = len(graph.input)
             for node in graph.node:
                 half = any(i.data_type == onnx.TensorProto.FLOAT16 for i in graph.initializer)
                 dtype = enums["DataType"]["HALF" if half else "FLOAT"]
@@ -157,7 +185,11 @@ def fake_library(cudart: Any, library: str, version: str) -> SimpleNamespace:
             return list(self.values)[index]
 
         def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-            return tuple(d.dim_value for d in self.values[name].type.tensor_type.shape.dim)
+            return shape_of(self.values[name])
+
+        def get_tensor_profile_shape(self, name: str, profile_index: int) -> list:
+            assert profile_index == 0 and self.get_tensor_shape(name)[0] == -1
+            return list(state.profile[name])
 
         def get_tensor_dtype(self, name: str) -> Any:
             return enums["DataType"][TYPES[self.values[name].type.tensor_type.elem_type]]
@@ -170,7 +202,12 @@ def fake_library(cudart: Any, library: str, version: str) -> SimpleNamespace:
 
     class Context:
         def __init__(self, engine: Engine) -> None:
-            self.engine, self.addresses = engine, {}
+            self.engine, self.addresses, self.batch = engine, {}, None
+
+        def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+            low, _, high = state.profile[name]
+            self.batch = shape[0]
+            return low[0] <= shape[0] <= high[0] and tuple(shape[1:]) == tuple(low[1:])
 
         def set_tensor_address(self, name: str, memory: int) -> bool:
             self.addresses[name] = memory
@@ -188,6 +225,9 @@ def fake_library(cudart: Any, library: str, version: str) -> SimpleNamespace:
 
         def view(self, name: str) -> np.ndarray:
             shape = self.engine.get_tensor_shape(name)
+            if shape[0] == -1:
+                assert self.batch is not None
+                shape = (self.batch, *shape[1:])
             integers = self.engine.get_tensor_dtype(name) == enums["DataType"]["UINT8"]
             dtype = np.dtype(np.uint8 if integers else np.float32)
             size = int(np.prod(shape)) * dtype.itemsize

@@ -16,7 +16,7 @@ from fake_cuda import FakeCudart
 from handmesh_ros import cli
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.cuda import open_cuda
-from handmesh_ros.runtime.models import CAMERA_MODEL
+from handmesh_ros.runtime.models import CAMERA_MODEL, REFINEMENT_MODEL
 from handmesh_ros.runtime.tensorrt_backend import build_only
 
 API = json.loads((Path(__file__).parent / "tensorrt_api.json").read_text())
@@ -70,8 +70,9 @@ def test_rtx_builds_a_real_engine_of_the_graph(rtx, tiny_model, tmp_path, capsys
     assert engine.stat().st_mtime_ns == before
 
 
-def test_rtx_builds_the_bundled_network(rtx):
-    path = build_only(CAMERA_MODEL, "tensorrt_rtx")
+@pytest.mark.parametrize("model", [CAMERA_MODEL, REFINEMENT_MODEL])
+def test_rtx_builds_the_bundled_networks(rtx, model):
+    path = build_only(model, "tensorrt_rtx")
     assert path.stat().st_size > 10e6
 
 

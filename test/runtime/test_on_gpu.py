@@ -9,7 +9,7 @@ import pytest
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import open_backend
 from handmesh_ros.runtime.cuda import open_cuda
-from handmesh_ros.runtime.models import CAMERA_MODEL
+from handmesh_ros.runtime.models import CAMERA_MODEL, REFINEMENT_MODEL
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 from handmesh_ros.runtime.parity import REDUCED_LIMIT, compare
 
@@ -32,14 +32,15 @@ def test_onnxruntime_on_cuda_agrees_with_the_cpu():
 
 @pytest.mark.tensorrt
 @pytest.mark.parametrize("library", ["tensorrt", "tensorrt_rtx"])
-def test_an_engine_agrees_with_the_cpu_and_is_found_again(library, tmp_path, monkeypatch):
+@pytest.mark.parametrize("model", [CAMERA_MODEL, REFINEMENT_MODEL])
+def test_an_engine_agrees_with_the_cpu_and_is_found_again(model, library, tmp_path, monkeypatch):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     monkeypatch.setenv("HANDMESH_CACHE", str(tmp_path))
-    backend = open_backend(CAMERA_MODEL, library)
-    assert compare(backend, OnnxRuntimeBackend(CAMERA_MODEL, cuda=False)).within(REDUCED_LIMIT)
+    backend = open_backend(model, library)
+    assert compare(backend, OnnxRuntimeBackend(model, cuda=False)).within(REDUCED_LIMIT)
     backend.close()
     (engine,) = tmp_path.glob("*.engine")
     built = engine.stat().st_mtime_ns
-    open_backend(CAMERA_MODEL, library).close()
+    open_backend(model, library).close()
     assert engine.stat().st_mtime_ns == built

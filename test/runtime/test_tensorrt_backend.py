@@ -14,8 +14,9 @@ from handmesh_ros import cli
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import open_backend, output_shapes
 from handmesh_ros.runtime.engine_build import build_engine
+from handmesh_ros.runtime.models import REFINEMENT_MODEL
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
-from handmesh_ros.runtime.parity import FLOAT32_LIMIT, compare
+from handmesh_ros.runtime.parity import FLOAT32_LIMIT, compare, fixed_inputs
 from handmesh_ros.runtime.tensorrt_backend import TensorRtBackend, build_only
 
 
@@ -65,6 +66,27 @@ def test_every_version_gives_what_onnxruntime_gives(
     wanted = flag.EXPLICIT_BATCH if typed is None else typed
     assert trt.state.network.flags == 1 << int(wanted)
     del outputs
+    backend.close()
+    assert not cudart.live
+
+
+@pytest.mark.parametrize(("library", "version"), VERSIONS)
+def test_crops_come_in_batches_of_any_size(cache, monkeypatch, library, version):
+    trt, cudart = install(monkeypatch, library, version)
+    backend = TensorRtBackend(REFINEMENT_MODEL, library=library)
+    sizes = {name: [shape[0] for shape in shapes] for name, shapes in trt.state.profile.items()}
+    assert sizes == {name: [1, 2, 16] for name in ("crops", "to_image", "intrinsics")}
+    assert len(trt.state.config.profiles) == 1 and not backend.has_graph
+    reference = OnnxRuntimeBackend(REFINEMENT_MODEL)
+    inputs = next(fixed_inputs(backend.sidecar, 1))
+    for count in (2, 1, 16, 3):
+        some = [values[:count] for values in inputs]
+        found = {name: values.copy() for name, values in backend(*some).items()}
+        expected = reference(*some)
+        assert {name: len(values) for name, values in found.items()} == dict.fromkeys(found, count)
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, atol=1e-4)
+    del found
     backend.close()
     assert not cudart.live
 
