@@ -14,7 +14,7 @@ from handmesh_ros.inference.effort import EFFORT_NAMES, Effort
 from handmesh_ros.inference.opening import Models, open_finder
 from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
 from handmesh_ros.runtime.backend import BACKEND_NAMES
-from handmesh_ros.runtime.models import BUNDLED_MODELS, REFINEMENT_MODEL
+from handmesh_ros.runtime.models import CAMERA_MODEL, DETAIL_MODEL, REFINEMENT_MODEL
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -69,7 +69,7 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Declare `--model`, `--detail-model` and `--refinement-model`, the networks."""
-    names = ", ".join(BUNDLED_MODELS)
+    names = ", ".join(path.stem for path in (CAMERA_MODEL, DETAIL_MODEL))
     parser.add_argument(
         "--model", metavar="MODEL", help=f".onnx graph, .ckpt checkpoint, or one of {names}"
     )

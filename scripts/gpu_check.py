@@ -2,8 +2,9 @@
 
 TensorRT, TensorRT-RTX, ONNX Runtime and PyTorch run the same frames: `mobile`, `refine` on two
 crops at once, and `resnet50` at 384 with untrained weights, whose speed is the same. Each is
-compared with ONNX Runtime on the CPU and timed from the image in host memory to the results in host
-memory, and with PyTorch eager of the same run. Without a GPU it says what is missing, a line each.
+compared with ONNX Runtime on the CPU and timed from the image in host memory to the results in
+host memory, and with PyTorch eager of the same run. Without a GPU it says what is missing, a line
+each.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Hands over time with the network in the loop: `python -m handmesh_ros.training.video_benchmark`.
 
-The scenes of `temporal.benchmark` are rendered, the model finds the hands in every image and the
-tracker follows them; MediaPipe Hands, which follows hands but gives them no identity, may see the
+The scenes of `temporal.benchmark` are rendered, the models find and follow the hands as in the
+node; MediaPipe Hands, which follows hands but gives them no identity, may see the
 same images. Needs the extras [train] and [benchmark].
 """
 
@@ -17,12 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handmesh_ros.arguments import count
+from handmesh_ros.arguments import add_backend, add_effort, add_models, count, open_chosen
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.size import hand_length
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.following import LOOK_EVERY
+from handmesh_ros.inference.refining import RefiningEstimator
 from handmesh_ros.temporal.benchmark import FIRST_HELD_OUT_SEED, scenes, scores_of
 from handmesh_ros.temporal.scenes import (
     CENTRE_PX,
@@ -33,7 +35,8 @@ from handmesh_ros.temporal.scenes import (
     Stage,
     is_inside,
 )
-from handmesh_ros.temporal.tracker import State, Tracker
+from handmesh_ros.temporal.tracker import State
+from handmesh_ros.temporal.video import VideoTracker
 from handmesh_ros.training.mediapipe_baseline import MediaPipeBaseline
 from handmesh_ros.training.metrics import box_iou
 from handmesh_ros.training.sample import box_of_keypoints
@@ -127,14 +130,14 @@ class SceneRenderer:
 
 
 class Followed:
-    """Our own: the estimator, then the tracker with its defaults; hands that are seen only."""
+    """Our own, as in the node with its defaults; hands that are seen only."""
 
-    def __init__(self, estimator: Estimator) -> None:
-        self._estimator, self._tracker = estimator, Tracker()
+    def __init__(self, estimator: RefiningEstimator, look_every: int) -> None:
+        self._tracker = VideoTracker(estimator, look_every=look_every)
 
     def __call__(self, image: np.ndarray, stamp_s: float) -> tuple[np.ndarray, np.ndarray]:
         """See `Finder`."""
-        tracked = self._tracker(self._estimator(image, INTRINSICS), stamp_s)
+        tracked = self._tracker(image, INTRINSICS, stamp_s)
         shown = (tracked.state == State.TRACKED) & is_inside(tracked.hands)
         return tracked.track_id[shown], tracked.hands.keypoints_2d[shown]
 
@@ -173,7 +176,16 @@ def watch(frames: list[Frame], images: list[np.ndarray], find: Finder) -> dict[s
 def main(arguments: list[str] | None = None) -> int:
     """Print a table; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m handmesh_ros.training.video_benchmark")
-    parser.add_argument("--model", help=".onnx graph or .ckpt checkpoint (the bundled one)")
+    add_models(parser)
+    add_effort(parser, Effort.FAST.value)
+    add_backend(parser)
+    parser.add_argument(
+        "--look-every",
+        type=count(),
+        default=LOOK_EVERY,
+        metavar="N",
+        help="images from one full look to the next; 1 follows nothing (%(default)s)",
+    )
     parser.add_argument("--mediapipe", metavar="PYTHON", help="that has mediapipe==0.10.21")
     parser.add_argument("--seeds", type=count(), default=1, help="how many (%(default)s)")
     parser.add_argument("--scenes", nargs="+", choices=scenes(), help="some only", metavar="NAME")
@@ -189,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    estimator = Estimator.from_file(args.model)
+    estimator = open_chosen(args, Effort.FAST)
     names = [estimator.model_id, *(["MediaPipe Hands"] if args.mediapipe else [])]
     print("| scene | " + " | ".join(f"{name}: IDF1 | MOTA | switches" for name in names) + " |")
     print("|---" * (1 + 3 * len(names)) + "|")
@@ -207,7 +219,7 @@ def _run(args: argparse.Namespace) -> int:
             if args.pictures:
                 _keep(images, args.pictures / f"{name} {seed}")
             with ExitStack() as stack:
-                finders: list[Finder] = [Followed(estimator)]
+                finders: list[Finder] = [Followed(estimator, args.look_every)]
                 if args.mediapipe:
                     baseline = MediaPipeBaseline(args.mediapipe, video=True)
                     finders.append(Named(stack.enter_context(closing(baseline))))
