@@ -56,7 +56,7 @@ def open_finder(
     models: Models | None = None,
     backend: str = "auto",
     *,
-    effort: Effort = Effort.FAST,
+    effort: Effort | str = Effort.FAST,
     refine: bool = True,
     must_refine: bool = False,
     max_refined_hands: int = MAX_REFINED_HANDS,
@@ -69,7 +69,7 @@ def open_finder(
     Args:
         models: which; None takes the bundled ones.
         backend: of all.
-        effort: what is done to find more hands.
+        effort: what is done to find more hands, or its name.
         refine: load the refinement network; where it cannot be used, `lack` of the result says
             why.
         must_refine: that is an error.
@@ -81,7 +81,7 @@ def open_finder(
     Raises:
         HandmeshError: a model or the backend cannot be used, or two models do not go together.
     """
-    models = models or Models()
+    models, effort = models or Models(), Effort(effort)
     finder = open_looks(
         models.model,
         models.detail_model_for(effort),
