@@ -1,4 +1,4 @@
-"""Which crops of a labelled image are learnt from: around true keypoints, and around candidates."""
+"""Which crops of a labelled image are learnt from: around true keypoints and candidates."""
 
 from __future__ import annotations
 

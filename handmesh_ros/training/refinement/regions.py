@@ -12,7 +12,7 @@ ERROR_NAMES = ("across", "along", "log_side", "turn")
 of the sides' ratio; radians, clockwise in the image."""
 
 USUAL = (0.0, 0.005, -0.08, 0.0)
-"""Mean errors of the candidates of `mobile` on rendered images: their regions are a little small."""
+"""Mean errors of the candidates of `mobile` on rendered images: regions are a little small."""
 
 NEAR_SPREAD = (0.025, 0.04, 0.13, 0.17)
 """Standard deviations of the errors of most of them."""
