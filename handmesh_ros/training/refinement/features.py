@@ -198,9 +198,7 @@ def read_shard(
     done = True
     flush()
     if not rows:
-        raise HandmeshError(
-            "The images hold no hand that the refinement network could learn from."
-        )
+        raise HandmeshError("The images hold no hand to learn from: give others.")
     return {name: np.concatenate(values) for name, values in rows.items()}
 
 
