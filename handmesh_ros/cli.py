@@ -65,6 +65,11 @@ COMMANDS = {
         ".[train]",
     ),
     "train": Command("handmesh_ros.training.stages", "train the network", ".[train]"),
+    "train-refinement": Command(
+        "handmesh_ros.training.refinement.command",
+        "train the network that reads each hand's crop",
+        ".[train]",
+    ),
     "evaluate": Command(
         "handmesh_ros.training.evaluate",
         "measure a model on labelled images",

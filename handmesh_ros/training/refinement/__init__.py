@@ -1,0 +1,1 @@
+"""Training of the refinement network: crops of hands, cached features, losses, optimisation."""

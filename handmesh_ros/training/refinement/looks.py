@@ -1,0 +1,141 @@
+"""Which crops of a labelled image are learnt from: around true keypoints and candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.inference.crops import hand_regions
+from handmesh_ros.training.datasets.geometry import View, warp_labels
+from handmesh_ros.training.metrics import box_iou, clip_boxes
+from handmesh_ros.training.refinement.regions import draw_errors, spoil_regions
+from handmesh_ros.training.sample import Sample
+
+LEAST_VISIBLE = 0.2
+"""Hands of which less is seen are not learnt from."""
+
+LEAST_PIXELS = 24.0
+"""Nor are smaller ones: longer side of the box."""
+
+SAME_IOU, OTHER_IOU = 0.5, 0.3
+"""A candidate is of a hand from the first overlap of their boxes, of none below the second."""
+
+JITTERED, CANDIDATE = 0, 1
+"""Origins of a crop."""
+
+
+class Finder(Protocol):
+    """Proposes hands: an `Estimator` or `TwoLooks` at a low threshold."""
+
+    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> Hands:
+        """Return the candidates of an image."""
+        ...
+
+
+@dataclass(frozen=True)
+class Looks:
+    """N crops of one image.
+
+    Attributes:
+        regions: (N, 2, 3) float32 crop pixels to image pixels.
+        hand: (N,) index of the hand in the sample, -1 where there is none.
+        origin: (N,) `JITTERED` or `CANDIDATE`.
+        score: (N,) of the candidate, 1 for jittered ones.
+    """
+
+    regions: np.ndarray
+    hand: np.ndarray
+    origin: np.ndarray
+    score: np.ndarray
+
+    @staticmethod
+    def joined(parts: list[Looks]) -> Looks:
+        """Return the crops of several one after another."""
+        return Looks(
+            np.concatenate([part.regions for part in parts]),
+            np.concatenate([part.hand for part in parts]),
+            np.concatenate([part.origin for part in parts]),
+            np.concatenate([part.score for part in parts]),
+        )
+
+
+def is_learnt(sample: Sample) -> np.ndarray:
+    """Return (N,) bool: hands that are shown well enough to learn from."""
+    extent = (sample.box[:, 2:] - sample.box[:, :2]).max(axis=1, initial=0)
+    return (sample.visible_fraction >= LEAST_VISIBLE) & (extent >= LEAST_PIXELS)
+
+
+def jittered_looks(sample: Sample, views: int, rng: np.random.Generator) -> Looks:
+    """Return crops around the true keypoints, as far off as those of candidates.
+
+    Args:
+        sample: a labelled image.
+        views: crops of each hand.
+        rng: where the random numbers come from.
+    """
+    hand = np.repeat(np.flatnonzero(is_learnt(sample)), views)
+    true = hand_regions(sample.keypoints_2d[hand])
+    regions = spoil_regions(true, draw_errors(len(hand), rng))
+    return Looks(regions, hand, np.full(len(hand), JITTERED), np.ones(len(hand), np.float32))
+
+
+def candidate_looks(sample: Sample, found: Hands) -> Looks:
+    """Return the crops of candidates, each once for a hand or for none.
+
+    Those that lie between, and those on hands that are not learnt from, are left out; so are
+    those on no hand where labels may be missing, as on photographs.
+
+    Args:
+        sample: a labelled image.
+        found: its candidates, best score first.
+    """
+    height, width = sample.image.shape[:2]
+    boxes = clip_boxes(found.box, width, height)
+    true = clip_boxes(sample.box, width, height)
+    overlap = box_iou(boxes, true) if len(true) else np.zeros((len(found), 1))
+    learnt, complete = is_learnt(sample), bool(sample.has_3d.all())
+    hand = np.full(len(found), -1)
+    kept = np.zeros(len(found), bool)
+    for index in range(len(found)):
+        best = int(overlap[index].argmax())
+        if overlap[index, best] >= SAME_IOU:
+            kept[index], hand[index] = learnt[best], best
+        elif overlap[index, best] < OTHER_IOU:
+            kept[index] = complete
+    chosen = np.flatnonzero(kept)
+    return Looks(
+        hand_regions(found.keypoints_2d[chosen]),
+        hand[chosen],
+        np.full(len(chosen), CANDIDATE),
+        found.score[chosen].astype(np.float32),
+    )
+
+
+def looks_of(sample: Sample, find: Finder | None, views: int, rng: np.random.Generator) -> Looks:
+    """Return all crops of an image that are learnt from.
+
+    Args:
+        sample: a labelled image.
+        find: proposes hands; None leaves candidates out.
+        views: crops around the true keypoints of each hand.
+        rng: where the random numbers come from.
+    """
+    looks = jittered_looks(sample, views, rng)
+    if find is None:
+        return looks
+    found = find(sample.image, sample.intrinsics)
+    return Looks.joined([looks, candidate_looks(sample, found)])
+
+
+def mirrored_sample(sample: Sample) -> Sample:
+    """Return the image and its hands as a mirror shows them."""
+    height, width = sample.image.shape[:2]
+    fx, fy, cx, cy = np.asarray(sample.intrinsics, np.float64)
+    view = View(width, height, np.array([fx, fy, width - 1 - cx, cy]), flip=True)
+    return warp_labels(sample, view).replace(
+        image=np.ascontiguousarray(sample.image[:, ::-1]),
+        mask=None if sample.mask is None else sample.mask[:, ::-1].copy(),
+    )
