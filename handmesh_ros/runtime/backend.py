@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 from functools import partial
@@ -123,11 +124,17 @@ def open_backend(
         try:
             return _open_and_say(path, name, threads)
         except HandmeshError as error:
-            logger.warning("The backend %s is not used, %s is next: %s", name, fallback, error)
+            _warn_once(f"The backend {name} is not used, {fallback} is next: {error}")
     last = candidates[-1]
     if backend == "auto" and not is_checkpoint and _may_run_on_openvino():
         last = _faster_on_cpu(path, threads)
     return _open_and_say(path, last, threads)
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    """Warn, once in a process: several models are opened alike."""
+    logger.warning(text)
 
 
 def check_name(backend: str) -> None:
