@@ -67,6 +67,16 @@ def square_regions(centre: np.ndarray, side: np.ndarray, angle: np.ndarray) -> n
     return np.concatenate([turn, shift[:, :, None]], axis=2).astype(np.float32)
 
 
+def region_sides(to_image: np.ndarray) -> np.ndarray:
+    """Return the (N,) sides of regions (N, 2, 3), image pixels."""
+    return CROP_SIDE * np.hypot(to_image[:, 0, 0], to_image[:, 1, 0])
+
+
+def region_centres(to_image: np.ndarray) -> np.ndarray:
+    """Return the (N, 2) middles of regions (N, 2, 3), image pixels."""
+    return to_image[:, :, :2].sum(2) * (CROP_SIDE / 2) + to_image[:, :, 2]
+
+
 def turned_regions(to_image: np.ndarray, turn_deg: float) -> np.ndarray:
     """Return regions (N, 2, 3), turned about their middles, clockwise in the image."""
     turn = _rotations(np.radians([turn_deg]))[0]
@@ -84,10 +94,8 @@ def regions_alike(to_image: np.ndarray) -> np.ndarray:
     Args:
         to_image: (N, 2, 3) from crop pixels to image pixels.
     """
-    turn = to_image[:, :, :2]
-    centre = turn.sum(2) * (CROP_SIDE / 2) + to_image[:, :, 2]
-    across = turn[:, :, 0]  # (N, 2)
-    side = CROP_SIDE * np.hypot(across[:, 0], across[:, 1])
+    centre, side = region_centres(to_image), region_sides(to_image)
+    across = to_image[:, :, 0]  # (N, 2)
     gap = np.hypot(*(centre[:, None] - centre).transpose(2, 0, 1))
     larger, smaller = np.maximum(side[:, None], side), np.minimum(side[:, None], side)
     cosine = CROP_SIDE**2 * (across @ across.T) / (side[:, None] * side)

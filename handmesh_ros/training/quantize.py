@@ -30,10 +30,13 @@ from handmesh_ros.arguments import count, number
 from handmesh_ros.commands.frames import find_sources, quiet_decoders, read_photo
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.runtime.backend import read_graph
+from handmesh_ros.inference.crops import cut_crops, hand_regions
+from handmesh_ros.inference.refining import CANDIDATE_SCORE
+from handmesh_ros.runtime.backend import input_shapes, read_graph
+from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 from handmesh_ros.runtime.preprocess import Preprocessor, intrinsics_from_fov
-from handmesh_ros.runtime.sidecar import Sidecar
+from handmesh_ros.runtime.sidecar import CROPS, Sidecar
 from handmesh_ros.training.quantize_sensitivity import Feed, Shift, outputs_of, shift
 from handmesh_ros.training.shards import ShardDataset
 
@@ -127,6 +130,9 @@ def quantize(
 def calibration_feeds(source: Path, sidecar: Sidecar, count: int) -> list[Feed]:
     """Return images, evenly spread over what is there, as the graph's inputs.
 
+    For a graph that takes crops they are those of the bundled network's candidates in each image;
+    images without any are left out.
+
     Args:
         source: training shards (a folder of .tar files, or one), a photo or a folder of photos.
         sidecar: of the graph.
@@ -135,11 +141,28 @@ def calibration_feeds(source: Path, sidecar: Sidecar, count: int) -> list[Feed]:
     Raises:
         HandmeshError: there is nothing at `source`, or a file is damaged.
     """
+    if sidecar.takes == CROPS:
+        return _crop_feeds(source, sidecar, count)
     preprocess = Preprocessor(sidecar.input_size)
     feeds = []
     for image, intrinsics in _images(source, count):
         pixels, camera, _ = preprocess(image, intrinsics)
         feeds.append({"image": pixels.copy(), "intrinsics": camera})
+    return feeds
+
+
+def _crop_feeds(source: Path, sidecar: Sidecar, count: int) -> list[Feed]:
+    finder = Estimator.from_file(score_threshold=CANDIDATE_SCORE)
+    feeds = []
+    for image, intrinsics in _images(source, count):
+        candidates = finder(image, intrinsics)[: sidecar.max_hands]
+        if not len(candidates):
+            continue
+        regions = hand_regions(candidates.keypoints_2d)
+        cameras = np.repeat(intrinsics.astype(np.float32)[None], len(regions), axis=0)
+        inputs = (cut_crops(image, regions), regions, cameras)
+        feeds.append(dict(zip(input_shapes(sidecar), inputs, strict=True)))
+    finder.close()
     return feeds
 
 
@@ -309,8 +332,9 @@ def run(args: argparse.Namespace) -> None:
     )
     backend = OnnxRuntimeBackend(args.output, cuda=False)  # It loads and keeps the contract.
     backend.close()
+    option = "--refinement-model" if sidecar.takes == CROPS else "--model"
     print(
         f"{args.output} ({args.output.stat().st_size / 1e6:.1f} MB) and its sidecar are written; "
         f"from float32 on the first calibration images: {found}. Measure its accuracy with "
-        f"`handmesh evaluate --model {args.output}`."
+        f"`handmesh evaluate {option} {args.output}`."
     )

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 Feed = dict[str, np.ndarray]
-"""The graph's inputs: `image` [1, H, W, 3] uint8 and `intrinsics` [1, 4] float32."""
+"""The graph's inputs by name, as `backend.input_shapes` says."""
 
 SAME_HAND = 0.5
 """Hands whose centres are nearer than this share of a hand's size are the same."""

@@ -16,7 +16,8 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.refining import CANDIDATE_SCORE
 from handmesh_ros.network.refinement import RefinementNetwork
-from handmesh_ros.runtime.two_looks import HandFinder, open_looks
+from handmesh_ros.runtime.estimator import Estimator
+from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
 from handmesh_ros.training.checkpoint import load_any
 from handmesh_ros.training.datasets.photographs import find_sets
 from handmesh_ros.training.refinement.data import CropData, load_features, reading_of, to_batch
@@ -184,7 +185,7 @@ def _optimisation(args: argparse.Namespace) -> Optimisation:
 
 
 @contextmanager
-def _finder(model: str) -> Iterator[HandFinder]:
+def _finder(model: str) -> Iterator[Estimator | TwoLooks]:
     finder = open_looks(model, None, score_threshold=CANDIDATE_SCORE, threads=1)
     try:
         yield finder
