@@ -9,20 +9,32 @@ from pathlib import Path
 from typing import Any
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
+def part_of(path: Path) -> Path:
+    """Return what a file is called until it is complete: hidden, and with its suffix at the end.
+
+    What a killed program leaves is replaced by the next one.
+    """
+    return path.with_name(f".part.{path.name}")
+
+
+def write_whole(path: Path, content: bytes | memoryview, *, sync: bool = True) -> None:
     """Write a file so that others see the old or the new one, never a part.
 
-    Meanwhile it is called `.NAME.part`: what a killed program leaves is replaced by the next one.
+    Args:
+        path: of the file.
+        content: all of it.
+        sync: wait until it is on the disk, so that even a power cut leaves one of the two.
 
     Raises:
         OSError: it cannot be written; an older file stays.
     """
-    partial = path.with_name(f".{path.name}.part")
+    partial = part_of(path)
     try:
         with partial.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -110,7 +110,7 @@ def _header(content: np.ndarray) -> tuple[tuple[int, int], int]:
         Image.MAX_IMAGE_PIXELS = None  # Ours is checked.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content.tobytes())) as image:
                 # PNG's own method would decode the pixels in search of data behind them. OpenCV
                 # itself turns TIFF.
                 exif = Image.Image.getexif(image) if image.format != "TIFF" else {}

@@ -215,7 +215,8 @@ def _environment(title: str) -> dict[str, str] | None:
 
 def _scenes(args: argparse.Namespace) -> list[Scene]:
     if args.image is not None:
-        from handmesh_ros.commands.frames import quiet_decoders, read_photo
+        from handmesh_ros.commands.frames import quiet_decoders
+        from handmesh_ros.photos import read_photo
 
         quiet_decoders()
         return [Scene(read_photo(Path(args.image)), None)]

@@ -27,9 +27,10 @@ from onnxruntime.quantization.calibrate import (
 from tqdm import tqdm
 
 from handmesh_ros.arguments import count, number
-from handmesh_ros.commands.frames import find_sources, quiet_decoders, read_photo
+from handmesh_ros.commands.frames import find_sources, quiet_decoders
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.photos import read_photo
 from handmesh_ros.runtime.backend import read_graph
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
 from handmesh_ros.runtime.preprocess import Preprocessor, intrinsics_from_fov

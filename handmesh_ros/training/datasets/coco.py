@@ -1,4 +1,4 @@
-"""What files in COCO's format have in common, whichever tool wrote them (cocodataset.org). No torch.
+"""What files in COCO's format (cocodataset.org) have in common, whoever wrote them. No torch.
 
 Tools number images by file name, list one file twice when exports are merged, and name keypoints
 in the order in which they were drawn. Where the file says what is meant it is put right; where it
