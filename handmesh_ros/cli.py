@@ -16,6 +16,7 @@ from types import ModuleType
 
 from handmesh_ros import __version__
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.imports import explain, plain_errors
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Command:
 
     module: str
     help: str
-    extra: str = "handmesh_ros"
+    extra: str = "."
 
 
 COMMANDS = {
@@ -136,7 +137,7 @@ def _run(arguments: list[str]) -> int:
     for command_name, command in COMMANDS.items():
         subparser = subparsers.add_parser(command_name, help=command.help)
         if command_name == name:
-            with _missing_packages_named(command_name):
+            with _missing_packages_named(command_name), plain_errors():
                 chosen, module = subparser, importlib.import_module(command.module)
                 subparser.description = module.__doc__.partition("\n")[0] if module.__doc__ else ""
                 module.add_arguments(subparser)
@@ -150,17 +151,14 @@ def _run(arguments: list[str]) -> int:
 
 @contextmanager
 def _missing_packages_named(name: str) -> Iterator[None]:
-    """Turn the import error of a package that is not installed into one sentence."""
+    """Turn the error of a package that is not installed, or does not load, into one sentence."""
     try:
         yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "handmesh_ros"):
+    except ImportError as error:
+        problem = explain(error, f"`handmesh {name}`", COMMANDS[name].extra)
+        if problem is None:
             raise
-        raise HandmeshError(
-            f"`handmesh {name}` needs the package {package}, which is not installed: "
-            f"pip install '{COMMANDS[name].extra}' in a checkout of handmesh_ros."
-        ) from error
+        raise problem from error
 
 
 if __name__ == "__main__":

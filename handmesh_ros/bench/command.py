@@ -19,6 +19,7 @@ import numpy as np
 from handmesh_ros.arguments import checked, count
 from handmesh_ros.bench.contestant import Contestant
 from handmesh_ros.bench.scenes import Scene, clip_scene
+from handmesh_ros.child_processes import run_module
 from handmesh_ros.commands.places import Originals, cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.runtime.backend import BACKEND_NAMES, check_name, module_of
@@ -198,7 +199,7 @@ def _commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """Yield the title and the command line of each contestant."""
     for model in args.models or [""]:
         for name in ["torch"] if model.endswith(".ckpt") else args.backends:
-            command = [sys.executable, "-m", "handmesh_ros.bench.worker"]
+            command = run_module("handmesh_ros.bench.worker")
             path = find_model(model)
             yield f"{path.name} on {name}", [*command, str(path), name, str(args.threads or 0)]
     if args.mediapipe is not None:
@@ -210,7 +211,8 @@ def _environment(title: str) -> dict[str, str] | None:
     """Return the environment of a contestant: ours finds the package that runs now."""
     if title == "MediaPipe":
         return None
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    here = ("", os.getcwd())
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p not in here)}
 
 
 def _scenes(args: argparse.Namespace) -> list[Scene]:

@@ -68,7 +68,7 @@ def video_rate(path: Path) -> float:
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         if 0.0 < rate <= _GREATEST_RATE:
             return rate
-        times = []
+        times: list[float] = []
         while len(times) < _MEASURED_FRAMES and capture.grab():
             times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0)
     steps = np.diff(times)

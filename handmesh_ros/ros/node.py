@@ -212,7 +212,7 @@ class DetectorNode(LifecycleNode):
         state = self._state_machine.current_state[1]
         possible = {each[0]: each[1] for each in self._state_machine.available_transitions}
         if transition_id in possible:
-            return super()._LifecycleNodeMixin__change_state(transition_id)
+            return super()._LifecycleNodeMixin__change_state(transition_id)  # type: ignore[misc]
         names = ", ".join(f"{label} ({number})" for number, label in possible.items())
         self.get_logger().error(
             f"There is no transition {transition_id} from the state {state}: ask for one of "

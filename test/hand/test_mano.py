@@ -160,3 +160,27 @@ def test_a_left_hand_is_refused(tmp_path):
     write_mano(path, fields)
     with pytest.raises(HandmeshError, match="MANO_RIGHT"):
         HandTemplate.from_mano(path)
+
+
+@pytest.mark.parametrize("name", ["objects.pkl", "objects.npz"])
+def test_arrays_of_objects_are_refused(tmp_path, name):
+    fields = mano_fields() | {"weights": mano_fields()["weights"].astype(object)}
+    write_mano(tmp_path / "objects.pkl", fields)
+    np.savez(tmp_path / "objects.npz", **fields)
+    with pytest.raises(HandmeshError, match=f"{name}.*[Oo]bject"):
+        HandTemplate.from_mano(tmp_path / name)
+
+
+def test_a_foreign_hand_model_is_one_sentence(tmp_path):
+    path = tmp_path / "hand.npz"
+    np.savez(path, weights=np.array([{}], dtype=object))
+    with pytest.raises(HandmeshError, match="hand.npz cannot be read.*Object"):
+        HandTemplate.load(path)
+    bundled = {
+        name: value
+        for name, value in vars(HandTemplate.bundled()).items()
+        if isinstance(value, np.ndarray)
+    }
+    np.savez(path, **bundled | {"template": np.array("a text")})
+    with pytest.raises(HandmeshError, match="hand.npz"):
+        HandTemplate.load(path)
