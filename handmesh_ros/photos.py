@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 from PIL import Image
 
 from handmesh_ros.errors import HandmeshError
@@ -31,6 +33,9 @@ MAX_PIXELS = 250_000_000
 memory than there is."""
 
 _ORIENTATION = 0x0112
+_AVIF = (b"ftypavif", b"ftypavis")
+_EXIF = b"Exif\0\0"
+_EXIFS = re.compile(b"(%b)*" % _EXIF)
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda image: image[:, ::-1],
@@ -68,7 +73,12 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if width * height > max_pixels:
         raise HandmeshError(
             f"{path} has {width} × {height} pixels, more than the limit of {max_pixels}: make it "
-            f"smaller, or raise the limit (--max-pixels)."
+            f"smaller, or give `handmesh detect` a greater --max-pixels."
+        )
+    if content[4:12].tobytes() in _AVIF and "AVIF" not in Image.OPEN:
+        raise HandmeshError(
+            f"{path} is AVIF, whose orientation Pillow {PIL.__version__} does not tell: convert "
+            "it to JPEG or PNG, or pip install 'pillow>=11.3'."
         )
     image = None
     if content.size:
@@ -111,6 +121,8 @@ def _header(content: np.ndarray) -> tuple[tuple[int, int], int]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content.tobytes())) as image:
+                if "exif" in image.info:  # Some write its header twice.
+                    image.info["exif"] = _EXIF + _EXIFS.sub(b"", image.info["exif"], count=1)
                 # PNG's own method would decode the pixels in search of data behind them. OpenCV
                 # itself turns TIFF.
                 exif = Image.Image.getexif(image) if image.format != "TIFF" else {}

@@ -45,7 +45,7 @@ def read_container(path: Path) -> Container:
                 return Container(_riff_end(file, length) > length)
             if start[:4] == _EBML.to_bytes(4, "big"):
                 return Container(_matroska_end(file) > length)
-    except (OSError, struct.error):
+    except (OSError, OverflowError, ValueError, struct.error):
         pass
     return Container()
 
@@ -97,9 +97,11 @@ def _read_mp4(file: BinaryIO, length: int) -> Container:
 def _boxes(file: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[tuple]:
     """Yield kind, start and end of the content, and depth of boxes; an end may lie beyond."""
     for _ in range(_MOST_BOXES):
+        if start >= end:
+            return
         file.seek(start)
         head = file.read(16)
-        if len(head) < 8 or start >= end:
+        if len(head) < 8:
             return
         size, kind = struct.unpack_from(">I4s", head)
         content = start + 8
@@ -110,7 +112,7 @@ def _boxes(file: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[tup
         if size < content - start or not kind.replace(b"\xa9", b"").isalnum():
             return
         yield kind, content, start + size, depth
-        if kind in _ENTERED:
+        if kind in _ENTERED and depth < len(_ENTERED):
             yield from _boxes(file, content, min(start + size, end), depth + 1)
         start += size
 

@@ -93,7 +93,7 @@ def read_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
         if size[0] * size[1] > max_pixels:
             raise HandmeshError(
                 f"The frames of {path} have {size[0]} × {size[1]} pixels, more than the limit of "
-                f"{max_pixels}: make it smaller, or raise the limit (--max-pixels)."
+                f"{max_pixels}: make it smaller, or give `handmesh detect` a greater --max-pixels."
             )
         clock = _Clock(capture)
         index = 0
