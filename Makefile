@@ -6,13 +6,14 @@ SOURCE ?=
 SECONDS ?=
 MODEL ?=
 PYTEST ?=
+EXTRAS ?=
 MINUTES ?= 60
 
 ROS = . .colcon/env.sh &&
 BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint params soak gpu-check clean
+.PHONY: help demo test test-floors lint params soak gpu-check clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -24,6 +25,9 @@ demo:  ## camera, detector and listener over real DDS; SOURCE=<photo|folder|vide
 test:  ## the whole test suite; PYTEST="-k word" for a part of it
 	$(BOOTSTRAP) --tests
 	@$(ROS) exec python -m pytest $(PYTEST)
+
+test-floors:  ## the suite's core with the lowest versions that setup.cfg declares; EXTRAS=train for training, too
+	@$(PYTHON) scripts/test_floors.py --extras $(EXTRAS) --pytest "$(PYTEST)"
 
 lint:  ## ruff and mypy
 	$(BOOTSTRAP) --tests
@@ -42,4 +46,4 @@ gpu-check:  ## on an NVIDIA GPU: parity, speed and memory of all backends that $
 	@! $(PYTHON) -c "import pytest, hypothesis, onnx" 2>/dev/null || PYTHONPATH=. $(PYTHON) -m pytest -m "gpu or tensorrt" test/runtime
 
 clean:  ## remove everything that make made
-	rm -rf .venv .colcon out *.egg-info
+	rm -rf .venv .venv-floors .colcon out *.egg-info

