@@ -24,6 +24,7 @@ NEEDS_TRAINING = (
     "training",
     "network",
     "hand/test_hand_model.py",
+    "test_cli_compose.py",
     "test_cli_convert.py",
     "test_cli_label.py",
 )
