@@ -64,7 +64,7 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         HandmeshError: the file cannot be read or decoded, or is too large.
     """
     try:
-        content = np.fromfile(path, dtype=np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise HandmeshError(
             f"Cannot read {path} ({error.strerror}): check the path and its rights."
@@ -75,15 +75,15 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             f"{path} has {width} × {height} pixels, more than the limit of {max_pixels}: make it "
             f"smaller, or give `handmesh detect` a greater --max-pixels."
         )
-    if content[4:12].tobytes() in _AVIF and "AVIF" not in Image.OPEN:
+    if content[4:12] in _AVIF and "AVIF" not in Image.OPEN:
         raise HandmeshError(
             f"{path} is AVIF, whose orientation Pillow {PIL.__version__} does not tell: convert "
             "it to JPEG or PNG, or pip install 'pillow>=11.3'."
         )
     image = None
-    if content.size:
+    if content:
         with silent_libraries(), contextlib.suppress(cv2.error):
-            image = cv2.imdecode(content, _AS_STORED)
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED)
     if image is None:
         raise HandmeshError(
             f"Cannot decode {path}: it is empty, damaged or of a format that OpenCV does not "
@@ -110,7 +110,7 @@ def to_8_bits(image: np.ndarray) -> np.ndarray:
     return np.rint(image.clip(0) * (255.0 / white)).astype(np.uint8)
 
 
-def _header(content: np.ndarray) -> tuple[tuple[int, int], int]:
+def _header(content: bytes) -> tuple[tuple[int, int], int]:
     """Return a picture's stored width and height and its orientation, as EXIF numbers it.
 
     Without decoding the pixels; ((0, 0), 1) for what Pillow does not know.
@@ -120,7 +120,7 @@ def _header(content: np.ndarray) -> tuple[tuple[int, int], int]:
         Image.MAX_IMAGE_PIXELS = None  # Ours is checked.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content.tobytes())) as image:
+            with Image.open(io.BytesIO(content)) as image:
                 if "exif" in image.info:  # Some write its header twice.
                     image.info["exif"] = _EXIF + _EXIFS.sub(b"", image.info["exif"], count=1)
                 # PNG's own method would decode the pixels in search of data behind them. OpenCV

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import threading
 import zlib
 
 import cv2
@@ -131,6 +133,16 @@ def test_a_header_that_asks_for_more_memory_than_there_is(tmp_path, claimed):
     path.write_bytes(content)
     with pytest.raises(HandmeshError, match="more than the limit of .*--max-pixels"):
         read_photo(path)
+
+
+def test_a_pipe_is_read_as_a_file(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    content = cv2.imencode(".png", PICTURE)[1].tobytes()
+    writer = threading.Thread(target=path.write_bytes, args=(content,))
+    writer.start()
+    assert read_photo(path).shape == (60, 100, 3)
+    writer.join()
 
 
 def test_the_limit_can_be_chosen(tmp_path):
