@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import Any, TextIO
 
 from handmesh_ros.errors import HandmeshError
 
@@ -25,20 +25,52 @@ def plain_errors() -> Iterator[None]:
     Raises:
         ImportError: as the import raised it, with a reason.
     """
-    said = io.StringIO()
+    stream = _Stream(sys.stderr)
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(stream):  # type: ignore[type-var]
             yield
     except ImportError as error:
-        if not _BUILT_FOR_NUMPY_1.search(said.getvalue()):
-            _print(said.getvalue())
+        if not _BUILT_FOR_NUMPY_1.search(stream.kept):
             raise
+        stream.kept = ""
         reason = "it was compiled using NumPy 1, and this is NumPy 2"
         raise ImportError(reason, name=error.name or _importer(error)) from error
-    except BaseException:
-        _print(said.getvalue())
-        raise
-    _print(said.getvalue())
+    finally:
+        stream.release()
+
+
+class _Stream:
+    """Keeps back what is written until it is released, and is the stream itself from then on.
+
+    Logging handlers that a package makes while it is imported keep it.
+
+    Args:
+        stream: the one that it stands for; None where there is none.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream, self.kept, self._keeps = stream, "", True
+
+    def write(self, words: str) -> int:
+        """Write, or keep, text."""
+        if self._keeps:
+            self.kept += words
+        elif self._stream is not None:
+            self._stream.write(words)
+        return len(words)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        if self._stream is not None:
+            self._stream.flush()
+
+    def release(self) -> None:
+        """Write what was kept, and keep nothing any longer."""
+        self._keeps = False
+        self.write(self.kept)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def explain(error: ImportError, program: str, requirement: str) -> HandmeshError | None:
@@ -91,8 +123,3 @@ def _importer(error: ImportError) -> str:
     ]
     others = [name for name in modules if not name.startswith(("importlib", "contextlib"))]
     return others[-1] if others else ""
-
-
-def _print(words: str) -> None:
-    if words and sys.stderr is not None:
-        sys.stderr.write(words)

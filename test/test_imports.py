@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
@@ -88,6 +89,17 @@ def test_what_packages_print_otherwise_is_kept(tmp_path, monkeypatch, capsys):
     with plain_errors():
         import chatty_package  # noqa: F401
     assert capsys.readouterr().err == "a word"
+
+
+def test_a_logger_that_is_made_meanwhile_still_reaches_the_stream(tmp_path, monkeypatch, capsys):
+    """Lightning and absl make theirs when they are imported."""
+    text = "import logging\nhandler = logging.StreamHandler()\nhandler.stream.fileno"
+    (tmp_path / "logging_package.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with plain_errors():
+        import logging_package
+    logging_package.handler.emit(logging.makeLogRecord({"msg": "later"}))
+    assert capsys.readouterr().err == "later\n"
 
 
 def test_a_mistake_of_our_own_is_no_package_that_is_missing():
