@@ -7,13 +7,14 @@ SECONDS ?=
 MODEL ?=
 PYTEST ?=
 FUZZ ?=
+EXTRAS ?=
 MINUTES ?= 60
 
 ROS = . .colcon/env.sh &&
 BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint params soak gpu-check clean
+.PHONY: help demo test test-floors fuzz lint params soak gpu-check clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -29,6 +30,9 @@ test:  ## the whole test suite; PYTEST="-k word" for a part of it
 fuzz:  ## generated messages and files against what must always hold; SECONDS=600, FUZZ="--target bags --seed 7"
 	$(BOOTSTRAP) --tests
 	@$(ROS) exec python scripts/fuzz.py --seconds $(or $(SECONDS),600) $(FUZZ)
+
+test-floors:  ## the suite's core with the lowest versions that setup.cfg declares; EXTRAS=train for training, too
+	@$(PYTHON) scripts/test_floors.py --extras $(EXTRAS) --pytest "$(PYTEST)"
 
 lint:  ## ruff and mypy
 	$(BOOTSTRAP) --tests
@@ -47,4 +51,4 @@ gpu-check:  ## on an NVIDIA GPU: parity, speed and memory of all backends that $
 	@! $(PYTHON) -c "import pytest, hypothesis, onnx" 2>/dev/null || PYTHONPATH=. $(PYTHON) -m pytest -m "gpu or tensorrt" test/runtime
 
 clean:  ## remove everything that make made
-	rm -rf .venv .colcon out *.egg-info
+	rm -rf .venv .venv-floors .colcon out *.egg-info

@@ -6,7 +6,9 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from types import ModuleType
 
 from handmesh_ros import __version__
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.imports import explain, plain_errors
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Command:
 
     module: str
     help: str
-    extra: str = "handmesh_ros"
+    extra: str = "."
 
 
 COMMANDS = {
@@ -91,8 +94,11 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
-    0 is success, 1 a problem that is named in one sentence, 2 a wrong command line, 130 Ctrl-C.
+    0 is success, 1 a problem that is named in one sentence, 2 a wrong command line, 130 Ctrl-C or
+    SIGTERM, as services and batch systems send it.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may be any bytes.
@@ -136,7 +142,7 @@ def _run(arguments: list[str]) -> int:
     for command_name, command in COMMANDS.items():
         subparser = subparsers.add_parser(command_name, help=command.help)
         if command_name == name:
-            with _missing_packages_named(command_name):
+            with _missing_packages_named(command_name), plain_errors():
                 chosen, module = subparser, importlib.import_module(command.module)
                 subparser.description = module.__doc__.partition("\n")[0] if module.__doc__ else ""
                 module.add_arguments(subparser)
@@ -150,17 +156,14 @@ def _run(arguments: list[str]) -> int:
 
 @contextmanager
 def _missing_packages_named(name: str) -> Iterator[None]:
-    """Turn the import error of a package that is not installed into one sentence."""
+    """Turn the error of a package that is not installed, or does not load, into one sentence."""
     try:
         yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "handmesh_ros"):
+    except ImportError as error:
+        problem = explain(error, f"`handmesh {name}`", COMMANDS[name].extra)
+        if problem is None:
             raise
-        raise HandmeshError(
-            f"`handmesh {name}` needs the package {package}, which is not installed: "
-            f"pip install '{COMMANDS[name].extra}' in a checkout of handmesh_ros."
-        ) from error
+        raise problem from error
 
 
 if __name__ == "__main__":

@@ -16,7 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from handmesh_ros import __version__
+from handmesh_ros.child_processes import run_code
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.imports import remedy
+from handmesh_ros.runtime.models import CAMERA_MODEL
 
 GET_MESSAGES = (
     "`colcon build` and source install/setup.bash, or in a checkout without ROS `make demo` and "
@@ -28,6 +31,7 @@ _EGL_PROBE = (
     "import moderngl; c = moderngl.create_standalone_context(backend='egl'); "
     "print(c.info['GL_RENDERER'])"
 )
+_PATIENCE_S = 60.0
 _RENDERING = "renders synthetic training images"
 _EGL_PACKAGES = "apt install libegl1 libegl-mesa0 libgl1-mesa-dri"
 
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def package(part: str, module: str, gives: str, get: str, *, essential: bool = False) -> Finding:
-    """Look for a Python package without importing it.
+    """Look for a Python package, and import it in a process of its own: it may end that.
 
     Args:
         part: name to print.
@@ -87,16 +91,32 @@ def package(part: str, module: str, gives: str, get: str, *, essential: bool = F
     """
     if importlib.util.find_spec(module) is None:
         return Finding(part, False, f"{gives}: {get}", essential)
+    problem = _import_apart(module)
+    if problem is not None:
+        last = (problem.strip().splitlines() or ["it ends the program"])[-1]
+        mend = remedy(problem, get)
+        return Finding(part, False, f"{gives}, but it does not load ({last}): {mend}", essential)
     distributions = importlib.metadata.packages_distributions().get(module, ())
     versions = [f"{name} {importlib.metadata.version(name)}" for name in distributions]
     return Finding(part, True, ", ".join(versions) or "version not known", essential)
+
+
+def _import_apart(module: str) -> str | None:
+    """Import a module in another process; return what that said if it failed, else None."""
+    try:
+        probe = subprocess.run(
+            run_code(f"import {module}"), capture_output=True, text=True, timeout=_PATIENCE_S
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took more than {_PATIENCE_S:g} s"
+    return probe.stderr if probe.returncode else None
 
 
 def _detection() -> Iterator[Finding]:
     supported = sys.version_info >= (3, 10)
     advice = "" if supported else ": install Python 3.10 or newer"
     yield Finding("Python", supported, platform.python_version() + advice, True)
-    reinstall = "pip install handmesh_ros"
+    reinstall = "pip install . in a checkout of handmesh_ros"
     parts = [
         package("NumPy", "numpy", "arrays", reinstall, essential=True),
         package("OpenCV", "cv2", "image files and scaling", reinstall, essential=True),
@@ -180,13 +200,21 @@ def _gpu() -> Iterator[Finding]:
         supported = f"driver for CUDA {version.value // 1000}.{version.value % 1000 // 10}"
         yield Finding(f"NVIDIA GPU {index}", True, f"{name.value.decode()}, {supported}")
     if importlib.util.find_spec("onnxruntime") is not None:
-        import onnxruntime
-
-        found = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        found = _runs_on_cuda()
         advice = "detection on the GPU: pip install onnxruntime-gpu in place of onnxruntime"
         yield Finding("ONNX Runtime on CUDA", found, "available" if found else advice)
     for part, module in (("TensorRT", "tensorrt"), ("TensorRT-RTX", "tensorrt_rtx")):
         yield package(part, module, "detection on the GPU", "see docs/tensorrt.md")
+
+
+def _runs_on_cuda() -> bool:
+    """Return whether a session of ONNX Runtime runs on the GPU: its list does not tell."""
+    try:
+        from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend
+
+        return OnnxRuntimeBackend(CAMERA_MODEL).on_gpu
+    except (HandmeshError, ImportError):
+        return False
 
 
 def _optional() -> Iterator[Finding]:
@@ -205,9 +233,7 @@ def _renderer(get: str) -> Finding:
         return Finding("moderngl with EGL", False, f"{_RENDERING}: {get} and {_EGL_PACKAGES}")
     try:
         # In a process of its own: a broken OpenGL driver may end the process.
-        probe = subprocess.run(
-            [sys.executable, "-c", _EGL_PROBE], capture_output=True, text=True, timeout=30
-        )
+        probe = subprocess.run(run_code(_EGL_PROBE), capture_output=True, text=True, timeout=30)
     except subprocess.TimeoutExpired:
         return Finding("moderngl with EGL", False, f"{_RENDERING}: EGL does not answer")
     if probe.returncode:

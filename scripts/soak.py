@@ -26,6 +26,7 @@ from geometry_msgs.msg import PoseArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -205,8 +206,9 @@ def main() -> int:
     command = [sys.executable, "-m", "handmesh_ros.ros", "--ros-args", "-r", f"__ns:={NAMESPACE}"]
     if options.model:
         command += ["-p", f"model:={options.model}"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     process = subprocess.Popen(command)
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     camera = Camera()
     try:
         samples = soak(camera, process, options.minutes)

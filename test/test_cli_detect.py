@@ -269,6 +269,7 @@ def test_a_video_that_is_cut_short_is_named_and_used_so_far(detect, tmp_path, mo
         def __init__(self, path):
             self._video = open_video(path)
             self.read, self.release = self._video.read, self._video.release
+            self.set, self.grab = self._video.set, self._video.grab
 
         def get(self, what):
             return 12.0 if what == cv2.CAP_PROP_FRAME_COUNT else self._video.get(what)

@@ -20,6 +20,7 @@ from handmesh_ros.arguments import checked, count
 from handmesh_ros.bench.contestant import Contestant
 from handmesh_ros.bench.scenes import Scene, clip_scene, video_scene
 from handmesh_ros.bench.worker import ALONE
+from handmesh_ros.child_processes import run_module
 from handmesh_ros.commands.places import Originals, cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.effort import EFFORT_NAMES, Effort
@@ -211,7 +212,7 @@ def _commands(args: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     for model in args.models or [""]:
         efforts = args.efforts or [ALONE, *([] if model else [Effort.FAST.value])]
         for name in ["torch"] if model.endswith(".ckpt") else args.backends:
-            command = [sys.executable, "-m", "handmesh_ros.bench.worker"]
+            command = run_module("handmesh_ros.bench.worker")
             title = f"{find_model(model).name} on {name}"
             for effort in efforts:
                 options = [model, name, str(args.threads or 0), effort]
@@ -225,12 +226,14 @@ def _environment(title: str) -> dict[str, str] | None:
     """Return the environment of a contestant: ours finds the package that runs now."""
     if title == "MediaPipe":
         return None
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    here = ("", os.getcwd())
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p not in here)}
 
 
 def _scenes(args: argparse.Namespace) -> list[Scene]:
     if args.image is not None:
-        from handmesh_ros.commands.frames import quiet_decoders, read_photo
+        from handmesh_ros.commands.frames import quiet_decoders
+        from handmesh_ros.photos import read_photo
 
         quiet_decoders()
         return [Scene(read_photo(Path(args.image)), None)]

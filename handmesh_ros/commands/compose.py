@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.hands[0] > args.hands[1]:
         raise argparse.ArgumentError(None, "--hands takes the fewest and then the most hands")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.whole:
         count = store_photographs(args.output, args.sources, args.split)
         print(f"Wrote {count} photographs into {args.output}.")

@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         HandmeshError: a file of the data set is missing, or none of its images can be used.
     """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     published = open_published(args.name, args.folder, args.split)
     split = args.split or READERS[args.name].splits[0]
     samples = usable_samples(published, args.limit)

@@ -18,11 +18,11 @@ from handmesh_ros.arguments import (
     add_models,
     checked,
     chosen_models,
+    count,
     number,
     open_chosen,
 )
 from handmesh_ros.commands.frames import (
-    Frame,
     Source,
     find_sources,
     quiet_decoders,
@@ -30,11 +30,13 @@ from handmesh_ros.commands.frames import (
 )
 from handmesh_ros.commands.places import Originals
 from handmesh_ros.commands.results import DrawingWriter, JsonWriter, frame_entry
+from handmesh_ros.commands.videos import Frame
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.refining import RefiningEstimator
+from handmesh_ros.photos import MAX_PIXELS
 from handmesh_ros.runtime.models import files_of
 from handmesh_ros.runtime.preprocess import (
     ASSUMED_FOV_DEG,
@@ -77,6 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="score above which a find is a hand (the model's)",
     )
+    parser.add_argument(
+        "--max-pixels",
+        type=count(),
+        default=MAX_PIXELS,
+        metavar="N",
+        help="larger images are refused (%(default)s)",
+    )
     add_models(parser)
     add_effort(parser, f"{PHOTO_EFFORT.value} for photographs, {VIDEO_EFFORT.value} for videos")
     add_backend(parser)
@@ -113,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
         drawings=drawings,
         with_mesh=args.mesh,
         texture=args.texture,
+        max_pixels=args.max_pixels,
     )
     if args.json is None:
         detection.run(inputs)
@@ -193,18 +203,19 @@ def _json_writer(
 
 @dataclass(frozen=True)
 class _Input:
-    """What the user named: the files there, or why there are none."""
+    """What the user named: the files there, and what could not be read."""
 
-    path: Path
     sources: list[Source]
-    problem: HandmeshError | None = None
+    problems: list[tuple[Path, HandmeshError]]
 
     @classmethod
     def find(cls, path: Path) -> _Input:
+        problems: list[tuple[Path, HandmeshError]] = []
         try:
-            return cls(path, find_sources(path))
+            sources = find_sources(path, lambda *problem: problems.append(problem))
         except HandmeshError as error:
-            return cls(path, [], error)
+            return cls([], problems or [(path, error)])
+        return cls(sources, problems)
 
 
 @dataclass
@@ -218,6 +229,7 @@ class _Detection:
     drawings: DrawingWriter | None
     with_mesh: bool
     texture: bool = False
+    max_pixels: int = MAX_PIXELS
     writer: JsonWriter | None = None
     frames: int = 0
     hands: int = 0
@@ -228,8 +240,8 @@ class _Detection:
     def run(self, inputs: list[_Input]) -> None:
         """Work through files and folders; one that cannot be used does not stop the others."""
         for one in inputs:
-            if one.problem is not None:
-                self._fail(one.path, one.problem)
+            for path, problem in one.problems:
+                self._fail(path, problem)
             for source in one.sources:
                 try:
                     print(self._detect(source), file=self.report, flush=True)
@@ -250,9 +262,8 @@ class _Detection:
         hands = Hands.empty()
         with contextlib.ExitStack() as stack:
             if self.drawings is not None:
-                self.drawings.start(source)
-                stack.callback(self.drawings.finish)
-            for frame in read_frames(source):
+                stack.enter_context(self.drawings.drawing(source))
+            for frame in read_frames(source, self.max_pixels):
                 hands = self._detect_frame(source, frame)
         if source.is_video:
             return (
@@ -290,7 +301,7 @@ class _Detection:
                 mesh_opacity=1.0 if self.texture else 0.75,
                 texture=self.texture,
             )
-            self.drawings.add(drawn)
+            self.drawings.add(drawn, frame.time_s)
         return hands
 
     def _complain(self, problem: str) -> None:

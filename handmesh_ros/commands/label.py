@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handmesh_ros.arguments import count, number
-from handmesh_ros.commands.frames import Source, find_sources, quiet_decoders, read_photo
+from handmesh_ros.commands.frames import Source, find_sources, quiet_decoders
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.photos import read_photo
 from handmesh_ros.training.datasets.hand_labels import (
     FILE_NAME,
     LabelledImage,

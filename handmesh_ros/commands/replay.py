@@ -10,6 +10,7 @@ from pathlib import Path
 
 from handmesh_ros.arguments import checked, namespace, number
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.home import expand
 from handmesh_ros.ros.__main__ import explain
 from handmesh_ros.ros.lengths_file import length_parameter, read_lengths
 from handmesh_ros.ros.parameter_file import parse_override, read_parameters
@@ -106,7 +107,7 @@ def _stored_lengths(parameters: Parameters) -> dict[str, float]:
     """
     if not parameters.calibration_file:
         return {}
-    path = Path(parameters.calibration_file).expanduser()
+    path = expand(parameters.calibration_file)
     if not path.is_file():
         raise HandmeshError(f"The calibration_file {path} does not exist: give one that does.")
     stored = {length_parameter(side): length for side, length in read_lengths(path).items()}

@@ -7,19 +7,23 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 import cv2
 import numpy as np
 
-from handmesh_ros.commands.frames import Frame, Source, video_rate
+from handmesh_ros.commands.frames import Source
 from handmesh_ros.commands.places import Originals, cannot_write
+from handmesh_ros.commands.videos import Frame, video_name, video_rate
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.files import part_of, write_whole
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES
 from handmesh_ros.hand.hands import Hands, ScaleSource
 
 JSON_FORMAT, JSON_VERSION = "handmesh-detections", 1
+_LONGEST_STILL_S = 60.0
 
 
 def frame_entry(
@@ -162,7 +166,7 @@ class DrawingWriter:
     def __init__(self, folder: Path, originals: Originals) -> None:
         self._folder, self._originals = folder, originals
         self._taken: set[Path] = set()
-        self._video: cv2.VideoWriter | None = None
+        self._video: _VideoWriter | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -170,11 +174,16 @@ class DrawingWriter:
         except OSError as error:
             raise cannot_write(folder, error) from error
 
-    def start(self, source: Source) -> None:
+    @contextlib.contextmanager
+    def drawing(self, source: Source) -> Iterator[None]:
         """Choose the name for what `source` gives: photos as PNG or JPEG, videos as MP4.
 
+        A video gets it in the end; one whose source is damaged ends where that does, and one that
+        is interrupted is deleted.
+
         Raises:
-            HandmeshError: the drawing would replace one of the originals.
+            HandmeshError: the drawing would replace one of the originals, or the video could not
+                be written to its end.
         """
         self._source = source
         suffix = source.path.suffix.lower()
@@ -187,9 +196,22 @@ class DrawingWriter:
         self._taken.add(name)
         self.target = self._folder / name
         self._originals.check(self.target)
+        try:
+            yield
+        except HandmeshError:
+            self._finish()
+            raise
+        except BaseException:
+            self._discard()
+            raise
+        self._finish()
 
-    def add(self, drawn: np.ndarray) -> None:
-        """Write one drawn image (H, W, 3) uint8 RGB of the started source.
+    def add(self, drawn: np.ndarray, time_s: float | None = None) -> None:
+        """Write one drawn image of the started source.
+
+        Args:
+            drawn: (H, W, 3) uint8 RGB.
+            time_s: of a video's frame: it is repeated or left out so that it is shown then.
 
         Raises:
             HandmeshError: it cannot be written.
@@ -199,42 +221,78 @@ class DrawingWriter:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             if not self._source.is_video:
                 encoded = cv2.imencode(self.target.suffix, image)[1]
-                _write_whole(self.target, encoded.tobytes())
+                write_whole(self.target, encoded.tobytes(), sync=False)
                 return
         except OSError as error:
             raise cannot_write(self.target, error) from error
         if self._video is None:
-            height, width = image.shape[:2]
-            codec = cv2.VideoWriter.fourcc(*"mp4v")
-            rate = video_rate(self._source.path)
-            self._video = cv2.VideoWriter(str(self.target), codec, rate, (width, height))
-            if not self._video.isOpened():
+            self._video = _VideoWriter(self.target, video_rate(self._source.path), image)
+        self._video.add(image, time_s)
+
+    def _finish(self) -> None:
+        video, self._video = self._video, None
+        if video is not None:
+            video.close()
+            if not cv2.VideoCapture(video_name(video.partial)).isOpened():
+                video.partial.unlink(missing_ok=True)  # OpenCV tells no writing error.
                 raise HandmeshError(
-                    f"Cannot write the video {self.target}: check the folder's rights and space."
+                    f"The video {self.target} could not be written to its end: check the space "
+                    "there."
                 )
-        self._video.write(image)
+            video.partial.replace(self.target)
 
-    def finish(self) -> None:
-        """Close the video of the started source, if it is one.
+    def _discard(self) -> None:
+        video, self._video = self._video, None
+        if video is not None:
+            video.close()
+            video.partial.unlink(missing_ok=True)
 
-        Raises:
-            HandmeshError: the video could not be written to its end.
-        """
-        if self._video is None:
-            return
-        self._video.release()
-        self._video = None
-        if not cv2.VideoCapture(str(self.target)).isOpened():  # OpenCV tells no writing error.
-            self.target.unlink(missing_ok=True)
+
+class _VideoWriter:
+    """Writes frames at their times into a video of a constant rate, under a name of its own.
+
+    Args:
+        target: what the video will be called.
+        rate: frames per second.
+        image: (H, W, 3) uint8 BGR, of the size of all frames.
+
+    Raises:
+        HandmeshError: it cannot be written.
+    """
+
+    def __init__(self, target: Path, rate: float, image: np.ndarray) -> None:
+        self.partial = part_of(target)
+        self._rate, self._written = rate, 0
+        self._last, self._start_s = image, 0.0
+        self._height, self._width = image.shape[:2]
+        codec = cv2.VideoWriter.fourcc(*"mp4v")
+        self._video = cv2.VideoWriter(
+            video_name(self.partial), codec, rate, (self._width, self._height)
+        )
+        if not self._video.isOpened():
             raise HandmeshError(
-                f"The video {self.target} could not be written to its end: check the space there."
+                f"Cannot write the video {target}: check the folder's rights and space."
             )
 
+    def add(self, image: np.ndarray, time_s: float | None) -> None:
+        """Write a frame, after the one before for as long as that is to be seen."""
+        if image.shape[:2] != (self._height, self._width):  # Streams may change their size.
+            image = cv2.resize(image, (self._width, self._height))
+        due = self._written
+        if time_s is not None:
+            if not self._written:
+                self._start_s = time_s
+            due = round((time_s - self._start_s) * self._rate)
+        for _ in range(min(due - self._written, int(_LONGEST_STILL_S * self._rate))):
+            self._write(self._last)
+        if due >= self._written:
+            self._write(image)
+        self._last = image
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file, or nothing at all."""
-    try:
-        path.write_bytes(content)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
+    def _write(self, image: np.ndarray) -> None:
+        self._video.write(image)
+        self._written += 1
+
+    def close(self) -> None:
+        """End the file."""
+        self._video.release()

@@ -29,9 +29,19 @@ FINGERTIPS = (744, 320, 443, 554, 671)
 SHAPE_COUNT = 10
 _NUMPY_MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray",
                   "numpy.core.numeric", "numpy._core.numeric")  # fmt: skip
+
+
+def _dtype(*arguments: Any) -> np.dtype:
+    """Stand in for `numpy.dtype`; arrays of objects may hold anything."""
+    found = np.dtype(*arguments)
+    if found.hasobject:
+        raise pickle.UnpicklingError("it holds arrays of objects")
+    return found
+
+
 _NUMPY_CALLABLES = {
     "ndarray": np.ndarray,
-    "dtype": np.dtype,
+    "dtype": _dtype,
     "_reconstruct": np.zeros(1).__reduce__()[0],
     "_frombuffer": np.zeros(1).__reduce_ex__(5)[0],
     "scalar": np.float64(0.0).__reduce__()[0],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -178,7 +177,7 @@ class HandTemplate:
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damaged archives raise a dozen kinds
             raise HandmeshError(
                 f"The hand model {path} cannot be read as an .npz file ({error}); "
                 "give an existing file or restore it."
@@ -195,7 +194,13 @@ class HandTemplate:
                 f"{', '.join(missing)}; MANO files are read by HandTemplate.from_mano."
             )
         values = {name: _plain(array) for name, array in arrays.items() if name in known}
-        return cls(sha256=sha256, **values)
+        try:
+            return cls(sha256=sha256, **values)
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise HandmeshError(
+                f"The file {path} is no hand model of this project, its arrays are of other kinds "
+                f"({error}); give another file or restore it."
+            ) from error
 
     @classmethod
     def from_mano(cls, path: str | Path) -> HandTemplate:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.network.backbone import BACKBONES
 
+_LEAST = {
+    "max_hands": 1, "channels": 8, "hidden": 8, "lifter_hidden": 8, "window_cells": 2,
+    "fine_cells": 2, "color_rank": 1,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -54,6 +59,18 @@ class NetworkConfig:
                     f"The network's input size is {pixels}: it must be a multiple of 32, at "
                     "least 64."
                 )
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise HandmeshError(
+                    f"The network's {name} is {getattr(self, name)}: it must be {least} or more."
+                )
+        height, width = self.input_shape
+        cells = (height // self.stride) * (width // self.stride)
+        if self.max_hands > cells:
+            raise HandmeshError(
+                f"The network's max_hands is {self.max_hands}: its map has {cells} cells, so give "
+                "no more than that."
+            )
 
     @property
     def input_shape(self) -> tuple[int, int]:

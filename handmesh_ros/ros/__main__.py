@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 
 from handmesh_ros.doctor import GET_MESSAGES
+from handmesh_ros.imports import plain_errors, remedy
+
+_INSTALL = "run `rosdep install --from-paths src -y --ignore-src` in the workspace"
 
 
 def main() -> int:
@@ -13,7 +16,8 @@ def main() -> int:
     What is missing on this machine is said in one sentence.
     """
     try:
-        from handmesh_ros.ros.process import main as run
+        with plain_errors():
+            from handmesh_ros.ros.process import main as run
 
         return run()
     except ImportError as error:
@@ -41,10 +45,8 @@ def explain(error: ImportError) -> str:
             "The messages of handmesh_ros are not built or not in this terminal: run "
             f"{GET_MESSAGES}."
         )
-    return (
-        f"A package is missing or broken ({error}): run `rosdep install --from-paths src -y "
-        "--ignore-src` in the workspace."
-    )
+    reason = " ".join(str(error).split())
+    return f"A package is missing or broken ({reason}): {remedy(reason, _INSTALL)}."
 
 
 if __name__ == "__main__":

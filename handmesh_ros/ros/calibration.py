@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -13,6 +12,7 @@ from rclpy.parameter import Parameter
 from handmesh_ros.depth.length import LengthMeasurement, LengthMeter
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
+from handmesh_ros.home import expand
 from handmesh_ros.ros.lengths_file import (
     check_length,
     check_writable,
@@ -38,7 +38,7 @@ class CalibrationService:
     def __init__(self, node: Node, meter: LengthMeter) -> None:
         self._node, self._meter = node, meter
         given = node.get_parameter("calibration_file").value
-        self._path = Path(given).expanduser() if given else default_path()
+        self._path = expand(given) if given else default_path()
         if given:
             try:
                 check_writable(self._path)

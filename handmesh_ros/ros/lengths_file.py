@@ -15,6 +15,7 @@ import yaml
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
 from handmesh_ros.hand.size import LONGEST_M, SHORTEST_M
+from handmesh_ros.home import expand, home
 
 _HEADER = """\
 # Hand lengths, wrist to middle fingertip along the bones, metres.
@@ -23,9 +24,14 @@ _HEADER = """\
 
 
 def default_path() -> Path:
-    """Return where lengths are kept unless a parameter says otherwise."""
-    home = os.environ.get("ROS_HOME") or Path.home() / ".ros"
-    return Path(home) / "handmesh_ros" / "hand_lengths.yaml"
+    """Return where lengths are kept unless a parameter says otherwise.
+
+    A user without a home has no file: storing then fails with a sentence.
+    """
+    chosen, own = os.environ.get("ROS_HOME"), home()
+    if chosen:
+        return expand(chosen) / "handmesh_ros" / "hand_lengths.yaml"
+    return (own / ".ros" if own else Path(os.devnull)) / "handmesh_ros" / "hand_lengths.yaml"
 
 
 def length_parameter(side: str) -> str:
@@ -41,7 +47,7 @@ def read_lengths(path: Path) -> dict[str, float]:
     """
     try:
         stored = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise HandmeshError(

@@ -54,8 +54,18 @@ def initialise(words: Sequence[str]) -> None:
 
     Args:
         words: the command line, without the program.
+
+    Raises:
+        HandmeshError: ROS cannot start.
     """
-    rclpy.init(args=list(words), signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=list(words), signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # Among them rclpy's private class.
+        reason = re.sub(r", at \S+:\d+", "", str(error)).rstrip(".")
+        raise HandmeshError(
+            f"ROS cannot start ({reason}): where its logs have no place, set ROS_LOG_DIR to a "
+            "folder that you can write to."
+        ) from error
     for number in INTERRUPTS:
         signal.signal(number, _interrupt)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, MODEL_JOINT_NAMES
+from handmesh_ros.imports import plain_errors, reinstall, remedy
 from handmesh_ros.runtime.models import BUNDLED_MODELS
 from handmesh_ros.runtime.sidecar import CROPS, Sidecar
 
@@ -125,10 +126,9 @@ def open_backend(
             return _open_and_say(path, name, threads)
         except HandmeshError as error:
             _warn_once(f"The backend {name} is not used, {fallback} is next: {error}")
-    last = candidates[-1]
-    if backend == "auto" and not is_checkpoint and _may_run_on_openvino():
-        last = _faster_on_cpu(path, threads)
-    return _open_and_say(path, last, threads)
+    if backend == "auto" and not is_checkpoint and _has_openvino():
+        return _open_gpu_or_faster(path, threads)
+    return _open_and_say(path, candidates[-1], threads)
 
 
 @functools.cache
@@ -155,14 +155,34 @@ def module_of(backend: str) -> str:
     return backend.removesuffix("_bf16")
 
 
-def _may_run_on_openvino() -> bool:
-    if not all(importlib.util.find_spec(name) for name in ("openvino", "onnxruntime")):
-        return False
+def _has_openvino() -> bool:
+    return all(importlib.util.find_spec(name) for name in ("openvino", "onnxruntime"))
+
+
+def _open_gpu_or_faster(path: Path, threads: int | None) -> Backend:
+    """Open ONNX Runtime where it runs on the GPU, otherwise the faster one on the CPU."""
+    from handmesh_ros.runtime.cpu_choice import USUAL
+
+    # The CUDA build lists its provider on machines without CUDA, too: only a session tells.
+    opened = _open(path, USUAL, threads) if _lists_cuda() else None
+    if not getattr(opened, "on_gpu", False):
+        name = _faster_on_cpu(path, threads)
+        if opened is None or name != USUAL:
+            if opened is not None:
+                opened.close()
+            opened = _open(path, name, threads)
+    assert opened is not None
+    logger.info("%s runs on %s", path.name, opened.name)
+    return opened
+
+
+def _lists_cuda() -> bool:
     try:
-        import onnxruntime
+        with plain_errors():
+            import onnxruntime
     except ImportError:
-        return False  # `_open` says what is wrong with it.
-    return "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
+        return True  # `_open` says what is wrong with it.
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def _faster_on_cpu(path: Path, threads: int | None) -> str:
@@ -194,12 +214,14 @@ def _open(path: Path, name: str, threads: int | None) -> Backend:
             f"pip install {_INSTALL[module]}."
         )
     try:
+        with plain_errors():
+            importlib.import_module(module)
         return _load(path, name, threads)
     except ImportError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise HandmeshError(
             f"The backend {name} needs the package {module}, which does not load ({reason}): "
-            f"pip install --force-reinstall {_INSTALL[module]}."
+            f"{remedy(str(error), reinstall(_INSTALL[module]))}."
         ) from error
 
 

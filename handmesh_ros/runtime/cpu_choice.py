@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from handmesh_ros.child_processes import run_module
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.files import parse_json
 from handmesh_ros.runtime.backend import Backend, open_backend, trial_inputs
 from handmesh_ros.runtime.engine_cache import default_directory, write_atomically
 
@@ -107,7 +109,7 @@ def measure_apart(path: Path, threads: int | None) -> dict[str, float]:
     Raises:
         HandmeshError: one of them cannot be used.
     """
-    command = [sys.executable, "-m", __name__, str(path), str(threads or 0)]
+    command = run_module("handmesh_ros.runtime.cpu_choice", str(path), str(threads or 0))
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -147,7 +149,7 @@ def measure(open_named: Callable[[str], Backend]) -> dict[str, float]:
 
 def _read(path: Path, key: dict[str, object]) -> dict[str, float] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
         if any(content[name] != value for name, value in key.items()):
             return None
         return {name: float(content["milliseconds"][name]) for name in (USUAL, OTHER)}

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.files import parse_json
+from handmesh_ros.home import cache_directory, expand, fallback_directory
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +57,13 @@ class EngineKey:
 
 
 def default_directory() -> Path:
-    """Return $HANDMESH_CACHE, or handmesh/engines in the user's cache directory."""
+    """Return $HANDMESH_CACHE, or handmesh/engines in the user's cache directory.
+
+    Raises:
+        HandmeshError: $HANDMESH_CACHE begins with a home that is not known.
+    """
     chosen = os.environ.get("HANDMESH_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "handmesh" / "engines"
+    return expand(chosen) if chosen else cache_directory("engines")
 
 
 class EngineCache:
@@ -90,7 +93,7 @@ class EngineCache:
         try:
             self._check_trusted()
             plan = path.read_bytes()
-            description = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            description = parse_json(path.with_suffix(".json").read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -185,7 +188,13 @@ class EngineCache:
             raise self._unwritable(error) from error
 
     def _check_trusted(self) -> None:
-        if stat.S_IMODE(self.directory.stat().st_mode) & stat.S_IWOTH:
+        status = self.directory.stat()
+        if self.directory == fallback_directory("engines") and status.st_uid != os.getuid():
+            raise HandmeshError(
+                f"The engine cache {self.directory} belongs to another user, and an engine is "
+                f"code that runs: choose another directory with HANDMESH_CACHE."
+            )
+        if stat.S_IMODE(status.st_mode) & stat.S_IWOTH:
             raise HandmeshError(
                 f"Everybody may write to the engine cache {self.directory}, and an engine is "
                 f"code that runs: take that right away (chmod o-w), or choose another directory "

@@ -27,6 +27,9 @@ class OnnxRuntimeBackend:
         threads: CPU threads inside one run; None lets ONNX Runtime take one per physical core.
         cuda: whether to run on the GPU where the CUDA provider loads.
 
+    Attributes:
+        on_gpu: whether it does; the CUDA build lists its provider on machines without CUDA, too.
+
     Raises:
         HandmeshError: the file is damaged or not the one that its sidecar describes.
     """
@@ -53,6 +56,7 @@ class OnnxRuntimeBackend:
         self._input_names = list(input_shapes(self.sidecar))
         self._output_names = list(output_shapes(self.sidecar))
         device = _PROVIDERS[self._session.get_providers()[0]]
+        self.on_gpu = device == "CUDA"
         count = f", {threads} thread{'s' * (threads > 1)}" if threads else ""
         self.name = f"ONNX Runtime {onnxruntime.__version__} on {device}{count}"
 

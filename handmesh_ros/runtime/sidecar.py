@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.files import parse_json
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES
 from handmesh_ros.hand.template import HandTemplate
 
@@ -82,7 +83,7 @@ class Sidecar:
         """
         path = Path(path)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_bytes())
         except OSError as error:
             raise HandmeshError(
                 f"Cannot read {path}, the description that belongs beside the model "
@@ -110,7 +111,7 @@ class Sidecar:
             )
         try:
             return cls._from_content(content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise HandmeshError(
                 f"{path} has a missing or wrong field ({type(error).__name__}: {error}): "
                 f"export the model again with `handmesh export`."
@@ -118,9 +119,9 @@ class Sidecar:
 
     @classmethod
     def _from_content(cls, content: dict[str, Any]) -> Sidecar:
-        height, width = (int(length) for length in content["input_size"])
-        max_hands = int(content["max_hands"])
-        threshold = float(content["score_threshold"])
+        height, width = (_whole(length) for length in content["input_size"])
+        max_hands = _whole(content["max_hands"])
+        threshold = _number(content["score_threshold"])
         if min(height, width, max_hands) < 1:
             raise ValueError("input_size and max_hands must be positive")
         if not 0.0 <= threshold <= 1.0:
@@ -130,21 +131,21 @@ class Sidecar:
             raise ValueError(f"takes must be {IMAGE!r} or {CROPS!r}, not {takes!r}")
         hand_model = content["hand_model"]
         return cls(
-            model_id=str(content["model_id"]),
+            model_id=_text(content["model_id"]),
             input_size=(height, width),
             max_hands=max_hands,
             hand_model=HandModelReference(
-                name=str(hand_model["name"]),
-                sha256=str(hand_model["sha256"]),
-                vertices=int(hand_model["vertices"]),
+                name=_text(hand_model["name"]),
+                sha256=_text(hand_model["sha256"]),
+                vertices=_whole(hand_model["vertices"]),
             ),
             score_threshold=threshold,
-            precision=str(content.get("precision", "float32")),
+            precision=_text(content.get("precision", "float32")),
             takes=takes,
-            onnx_sha256=str(content["onnx_sha256"]),
-            training_data=tuple(str(name) for name in content.get("training_data", ())),
+            onnx_sha256=_text(content["onnx_sha256"]),
+            training_data=tuple(_text(name) for name in content.get("training_data", ())),
             metrics=dict(content.get("metrics", {})),
-            licence=str(content.get("licence", "")),
+            licence=_text(content.get("licence", "")),
             provenance=content.get("provenance", ""),
         )
 
@@ -196,3 +197,21 @@ class Sidecar:
                 f"{wanted.name!r} (sha256 {wanted.sha256[:12]}…, loaded {found.sha256[:12]}…): "
                 f"use the handmesh_ros that the model came with, or train and export it again."
             )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r:.40} is no number")
+    return float(value)
+
+
+def _whole(value: Any) -> int:
+    if _number(value) != int(value):
+        raise ValueError(f"{value!r} is no whole number")
+    return int(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.files import write_whole
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.network.model import HandNetwork
@@ -69,7 +71,9 @@ def save_weights(
         f"network.{name}": values.half() if values.is_floating_point() else values
         for name, values in state.items()
     }
-    torch.save({"hyper_parameters": settings, "state_dict": weights}, target)
+    content = io.BytesIO()
+    torch.save({"hyper_parameters": settings, "state_dict": weights}, content)
+    write_whole(Path(target), content.getbuffer())
 
 
 def _shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -12,6 +13,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.training.datasets.augment import AugmentOptions
 from handmesh_ros.training.losses import LossWeights
+from handmesh_ros.training.ranges import AtLeastOne, Probability, Range, Weight
 
 T = TypeVar("T")
 
@@ -26,7 +28,7 @@ class SourceConfig:
     """
 
     path: str
-    weight: float = 1.0
+    weight: Weight = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ class DataConfig:
     backgrounds: tuple[str, ...] = ()
     spectra: str = ""
     augment: AugmentOptions = field(default_factory=AugmentOptions)
-    mosaic: float = 0.15
-    empty: float = 0.0
-    workers: int = 2
+    mosaic: Probability = 0.15
+    empty: Probability = 0.0
+    workers: Annotated[int, Range(0)] = 2
     twins: bool = False
 
 
@@ -77,18 +79,18 @@ class OptimisationConfig:
         gradient_clip: norm; 0 for none.
     """
 
-    steps: int = 20_000
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    trunk_rate: float = 0.3
-    weight_decay: float = 1e-2
-    warmup_steps: int = 200
-    frozen_stages: int = 0
+    steps: AtLeastOne = 20_000
+    batch_size: AtLeastOne = 16
+    learning_rate: Annotated[float, Range(1e-9)] = 1e-3
+    trunk_rate: Weight = 0.3
+    weight_decay: Weight = 1e-2
+    warmup_steps: Annotated[int, Range(0)] = 200
+    frozen_stages: Annotated[int, Range(0, 5)] = 0
     only: str = ""
     pretrained: bool = True
-    ema_decay: float = 0.998
-    precision: str = "32-true"
-    gradient_clip: float = 5.0
+    ema_decay: Annotated[float, Range(0, 0.999999)] = 0.998
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    gradient_clip: Weight = 5.0
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,9 @@ class TrainingConfig:
     losses: LossWeights = field(default_factory=LossWeights)
     data: DataConfig = field(default_factory=DataConfig)
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
-    epoch_steps: int = 500
-    checkpoint_steps: int = 100
-    seed: int = 0
+    epoch_steps: AtLeastOne = 500
+    checkpoint_steps: AtLeastOne = 100
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     start_from: str = ""
 
     @classmethod
@@ -126,36 +128,61 @@ class TrainingConfig:
             overrides: "section.field=value" with YAML values, applied last.
 
         Raises:
-            HandmeshError: the file cannot be read, or a field is unknown or of the wrong type.
+            HandmeshError: the file cannot be read, or a field is unknown, of the wrong type or out
+                of its range.
         """
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+            text = Path(path).read_text(encoding="utf-8")
+            content = {} if (read := yaml.safe_load(text)) is None else read
         except OSError as error:
             raise HandmeshError(
                 f"Cannot read the training configuration {path}: {error.strerror}."
             ) from error
         except UnicodeDecodeError as error:
             raise HandmeshError(f"{path} is not a text file: give a YAML file.") from error
-        except yaml.YAMLError as error:
-            raise HandmeshError(f"{path} is not valid YAML: {error}.") from error
+        except (yaml.YAMLError, RecursionError) as error:
+            raise HandmeshError(f"{path} is not valid YAML: {_in_one_line(error)}.") from error
         for override in overrides:
-            name, separator, value = override.partition("=")
-            if not separator:
-                raise HandmeshError(
-                    f"The override {override!r} has no '=': write section.field=value."
-                )
-            *sections, last = name.split(".")
-            place = content
-            for section in sections:
-                place = place.setdefault(section, {})
-            place[last] = yaml.safe_load(value)
+            _override(content, override, str(path))
         config = _build(cls, content, str(path))
+        if not re.fullmatch(r"\w[\w.+-]*", config.name):
+            raise HandmeshError(
+                f"{path}: name is {config.name!r}: files are called so, give it letters, digits, "
+                "- and _."
+            )
+        if config.data.train and not any(source.weight for source in config.data.train):
+            raise HandmeshError(
+                f"{path}: all folders of data.train have the weight 0: give one of them more."
+            )
         if config.network.input_height:
             raise HandmeshError(
                 f"{path} sets network.input_height, but training images are square: leave it out, "
                 "and give `handmesh export` --input-size WIDTHxHEIGHT."
             )
         return config
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _override(content: Any, override: str, where: str) -> None:
+    """Put "section.field=value" into nested mappings."""
+    name, separator, value = override.partition("=")
+    if not separator:
+        raise HandmeshError(f"The override {override!r} has no '=': write section.field=value.")
+    *sections, last = name.split(".")
+    place = content
+    for section in sections:
+        place = place.setdefault(section, {}) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise HandmeshError(f"The override {override!r} finds no section for it in {where}.")
+    try:
+        place[last] = yaml.safe_load(value)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise HandmeshError(
+            f"The override {override!r} is not valid YAML: {_in_one_line(error)}."
+        ) from error
 
 
 def _number(value: Any) -> Any:
@@ -172,7 +199,7 @@ def _build(kind: type[T], content: Any, where: str) -> T:
     """Make a dataclass of nested mappings, refusing unknown names and wrong types."""
     if not isinstance(content, dict):
         raise HandmeshError(f"{where} must be a mapping of names to values, not {content!r}.")
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for name, value in content.items():
@@ -187,14 +214,32 @@ def _build(kind: type[T], content: Any, where: str) -> T:
             if not isinstance(value, list):
                 raise HandmeshError(f"{place} must be a list of path and weight.")
             values[name] = tuple(_build(SourceConfig, entry, place) for entry in value)
-        elif get_origin(hint) is tuple:
-            if not isinstance(value, list):
-                raise HandmeshError(f"{place} must be a list, not {value!r}.")
-            values[name] = tuple(value)
         else:
-            if hint is float:
-                value = _number(value)
-            if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-                raise HandmeshError(f"{place} is {value!r}: it must be of type {hint.__name__}.")
-            values[name] = value
+            values[name] = _checked(hint, value, place)
     return kind(**values)
+
+
+def _checked(hint: Any, value: Any, place: str) -> Any:
+    """Return a setting's value if it is of the type, and in the range, of its annotation."""
+    if get_origin(hint) is Annotated:
+        kind, limits = get_args(hint)
+        value = _checked(kind, value, place)
+        limits.check(value, place)
+        return value
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise HandmeshError(
+                f"{place} is {value!r}: choose one of {', '.join(get_args(hint))}."
+            )
+        return value
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        if not isinstance(value, list) or (kinds[-1] is not ... and len(value) != len(kinds)):
+            length = "" if kinds[-1] is ... else f" of {len(kinds)}"
+            raise HandmeshError(f"{place} must be a list{length}, not {value!r}.")
+        return tuple(_checked(kinds[0], entry, place) for entry in value)
+    if hint is float:
+        value = _number(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise HandmeshError(f"{place} is {value!r}: it must be of type {hint.__name__}.")
+    return value

@@ -17,6 +17,7 @@ from torch import Tensor
 from handmesh_ros.hand.conventions import SKELETON
 from handmesh_ros.network.heads import HandBoxes, HandParameters, palm_turn
 from handmesh_ros.network.placement import HandGeometry, camera_rotations, project
+from handmesh_ros.training.ranges import Weight
 
 _DECIMETRES = 10.0
 
@@ -59,32 +60,32 @@ class LossWeights:
         lifting: weighted loss of the lifter on posed hands without an image.
     """
 
-    centre: float = 1.0
-    keypoint_heatmaps: float = 1.0
-    size: float = 0.5
-    coarse_box: float = 0.5
-    box: float = 2.0
-    quality: float = 1.0
-    side: float = 2.0
-    palm: float = 2.0
-    turn: float = 2.0
-    coarse_keypoints: float = 2.0
-    keypoints: float = 5.0
-    reprojection: float = 4.0
-    bone_direction: float = 0.5
-    rotations: float = 2.0
-    guess: float = 1.0
-    shape: float = 0.5
-    joints: float = 4.0
-    vertices: float = 4.0
-    depth: float = 0.5
-    colors: float = 0.5
-    shape_prior: float = 0.05
-    joint_limits: float = 1.0
-    consistency: float = 0.5
-    photometric: float = 0.0
-    silhouette: float = 0.0
-    lifting: float = 1.0
+    centre: Weight = 1.0
+    keypoint_heatmaps: Weight = 1.0
+    size: Weight = 0.5
+    coarse_box: Weight = 0.5
+    box: Weight = 2.0
+    quality: Weight = 1.0
+    side: Weight = 2.0
+    palm: Weight = 2.0
+    turn: Weight = 2.0
+    coarse_keypoints: Weight = 2.0
+    keypoints: Weight = 5.0
+    reprojection: Weight = 4.0
+    bone_direction: Weight = 0.5
+    rotations: Weight = 2.0
+    guess: Weight = 1.0
+    shape: Weight = 0.5
+    joints: Weight = 4.0
+    vertices: Weight = 4.0
+    depth: Weight = 0.5
+    colors: Weight = 0.5
+    shape_prior: Weight = 0.05
+    joint_limits: Weight = 1.0
+    consistency: Weight = 0.5
+    photometric: Weight = 0.0
+    silhouette: Weight = 0.0
+    lifting: Weight = 1.0
 
 
 def hand_centres(keypoints_2d: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:

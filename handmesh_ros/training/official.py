@@ -99,7 +99,7 @@ def _single_hand(
     meshes = labels.with_name(f"{data.split}_verts.json")
     true_vertices = None
     if data.has_labels and meshes.is_file():
-        true_vertices = read_json(meshes, "FreiHAND or HO-3D")
+        true_vertices = read_json(meshes, "FreiHAND or HO-3D", list)
         check_lengths({labels: len(data), meshes: len(true_vertices)})
     scores = SingleHandScores(same_mesh=is_mano, scale_translation=is_ho3d)
     submission: list[tuple[np.ndarray, np.ndarray]] = []

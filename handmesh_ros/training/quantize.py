@@ -27,11 +27,12 @@ from onnxruntime.quantization.calibrate import (
 from tqdm import tqdm
 
 from handmesh_ros.arguments import count, number
-from handmesh_ros.commands.frames import find_sources, quiet_decoders, read_photo
+from handmesh_ros.commands.frames import find_sources, quiet_decoders
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.crops import cut_crops, hand_regions
 from handmesh_ros.inference.refining import CANDIDATE_SCORE
+from handmesh_ros.photos import read_photo
 from handmesh_ros.runtime.backend import input_shapes, read_graph
 from handmesh_ros.runtime.estimator import Estimator
 from handmesh_ros.runtime.onnxruntime_backend import OnnxRuntimeBackend

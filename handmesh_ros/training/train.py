@@ -16,10 +16,12 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Sampler
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.checkpoint import load_weights
+from handmesh_ros.training.checkpoint_io import WholeCheckpointIO
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.datasets.augment import Augmenter
 from handmesh_ros.training.datasets.backgrounds import Backgrounds
@@ -138,10 +140,19 @@ class _LastStep(lightning.Callback):
 
     Args:
         path: of the checkpoint.
+
+    Attributes:
+        has_begun: whether everything is restored that a checkpoint to go on from holds.
     """
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.has_begun = path, False
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        """Note that training begins."""
+        self.has_begun = True
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *arguments: Any) -> None:
         """Save when training is complete."""
@@ -191,6 +202,59 @@ def check_data(config: TrainingConfig, data_dir: Path) -> None:
     Backgrounds([data_dir / folder for folder in data.backgrounds])
 
 
+def _trainer(
+    config: TrainingConfig,
+    output: Path,
+    callbacks: list[lightning.Callback],
+    *,
+    devices: str,
+    nodes: int,
+    max_steps: int,
+    max_minutes: float | None,
+) -> lightning.Trainer:
+    """Return Lightning's trainer.
+
+    Raises:
+        HandmeshError: the machine or the batch job gives other devices or tasks than asked for.
+    """
+    opt = config.optimisation
+    several = devices not in ("auto", "1") or nodes > 1
+    try:
+        trainer = lightning.Trainer(
+            default_root_dir=output,
+            accelerator="auto",
+            devices=devices if devices == "auto" else int(devices),
+            num_nodes=nodes,
+            strategy="ddp" if several else "auto",
+            use_distributed_sampler=False,
+            precision=opt.precision,
+            max_epochs=-1,
+            max_steps=max_steps,
+            max_time=timedelta(minutes=max_minutes) if max_minutes else None,
+            gradient_clip_val=opt.gradient_clip or None,
+            log_every_n_steps=20,
+            callbacks=callbacks,
+            plugins=[WholeCheckpointIO()],
+            logger=[
+                TensorBoardLogger(output, name="tensorboard", version=""),
+                CSVLogger(output, name="csv"),
+            ],
+            num_sanity_val_steps=0,
+        )
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        if (
+            environment is not None
+        ):  # Lightning asks it later, among errors of the training itself.
+            environment.validate_settings(num_devices=trainer.num_devices, num_nodes=nodes)
+        return trainer
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise HandmeshError(
+            f"Training cannot start with --devices {devices} and --nodes {nodes} ({reason}): give "
+            "the numbers that this machine or the batch job has, one task for each device."
+        ) from error
+
+
 def train(
     config: TrainingConfig,
     data_dir: Path,
@@ -216,8 +280,9 @@ def train(
         the last checkpoint.
 
     Raises:
-        HandmeshError: data are missing or broken, or the loss became not a number.
-        KeyboardInterrupt: Ctrl-C.
+        HandmeshError: data are missing or broken, the loss became not a number, a checkpoint
+            cannot be written or is of other settings, or there are no such devices.
+        KeyboardInterrupt: Ctrl-C or SIGTERM.
     """
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     opt = config.optimisation
@@ -240,32 +305,30 @@ def train(
     ]
     if opt.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=opt.ema_decay, use_buffers=True))
-    callbacks.append(_LastStep(last))
-    several = devices not in ("auto", "1") or nodes > 1
-    trainer = lightning.Trainer(
-        default_root_dir=output,
-        accelerator="auto",
-        devices=devices if devices == "auto" else int(devices),
-        num_nodes=nodes,
-        strategy="ddp" if several else "auto",
-        use_distributed_sampler=False,
-        precision=opt.precision,  # type: ignore[arg-type]
-        max_epochs=-1,
+    last_step = _LastStep(last)
+    callbacks.append(last_step)
+    trainer = _trainer(
+        config,
+        output,
+        callbacks,
+        devices=devices,
+        nodes=nodes,
         max_steps=min(opt.steps, max_steps) if max_steps else opt.steps,
-        max_time=timedelta(minutes=max_minutes) if max_minutes else None,
-        gradient_clip_val=opt.gradient_clip or None,
-        log_every_n_steps=20,
-        callbacks=callbacks,
-        logger=[
-            TensorBoardLogger(output, name="tensorboard", version=""),
-            CSVLogger(output, name="csv"),
-        ],
-        num_sanity_val_steps=0,
+        max_minutes=max_minutes,
     )
     try:
         trainer.fit(module, HandData(config, data_dir), ckpt_path=last if last.exists() else None)
     except SystemExit as end:
-        if trainer.interrupted:  # by Ctrl-C, which Lightning turns into an exit
+        # By Ctrl-C or SIGTERM, which Lightning turns into an exit.
+        if trainer.interrupted or trainer.received_sigterm:
             raise KeyboardInterrupt from end
         raise
+    except (RuntimeError, ValueError, KeyError, IndexError) as error:
+        if last_step.has_begun or not last.exists():
+            raise
+        reason = str(error).splitlines()[-1].strip(" \t.") or type(error).__name__
+        raise HandmeshError(
+            f"{last} is of other settings than these ({reason}): go on with those it was begun "
+            "with, or give another --output."
+        ) from error
     return last

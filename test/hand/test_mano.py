@@ -4,12 +4,10 @@ import types
 
 import numpy as np
 import pytest
-import torch
 from mano_file import mano_fields, write_mano
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_FROM_MODEL_JOINT
-from handmesh_ros.hand.model import HandModel, axis_angle_to_matrix
 from handmesh_ros.hand.template import HandTemplate
 
 
@@ -21,7 +19,10 @@ def mano_path(tmp_path):
 
 
 def test_skinning_agrees_with_smplx_within_a_hundredth_of_a_millimetre(mano_path):
+    torch = pytest.importorskip("torch", reason="needs torch: run `make test`")
     smplx = pytest.importorskip("smplx", reason="needs smplx: run `make test`")
+    from handmesh_ros.hand.model import HandModel, axis_angle_to_matrix
+
     reference = smplx.create(
         str(mano_path), model_type="mano", use_pca=False, flat_hand_mean=True, batch_size=6
     )
@@ -160,3 +161,27 @@ def test_a_left_hand_is_refused(tmp_path):
     write_mano(path, fields)
     with pytest.raises(HandmeshError, match="MANO_RIGHT"):
         HandTemplate.from_mano(path)
+
+
+@pytest.mark.parametrize("name", ["objects.pkl", "objects.npz"])
+def test_arrays_of_objects_are_refused(tmp_path, name):
+    fields = mano_fields() | {"weights": mano_fields()["weights"].astype(object)}
+    write_mano(tmp_path / "objects.pkl", fields)
+    np.savez(tmp_path / "objects.npz", **fields)
+    with pytest.raises(HandmeshError, match=f"{name}.*[Oo]bject"):
+        HandTemplate.from_mano(tmp_path / name)
+
+
+def test_a_foreign_hand_model_is_one_sentence(tmp_path):
+    path = tmp_path / "hand.npz"
+    np.savez(path, weights=np.array([{}], dtype=object))
+    with pytest.raises(HandmeshError, match="hand.npz cannot be read.*Object"):
+        HandTemplate.load(path)
+    bundled = {
+        name: value
+        for name, value in vars(HandTemplate.bundled()).items()
+        if isinstance(value, np.ndarray)
+    }
+    np.savez(path, **bundled | {"template": np.array("a text")})
+    with pytest.raises(HandmeshError, match="hand.npz"):
+        HandTemplate.load(path)

@@ -53,7 +53,7 @@ def test_outputs_follow_the_contract(tiny_model):
 
 
 def test_auto_says_what_it_took(tiny_model, caplog, monkeypatch):
-    monkeypatch.setattr(backend_module, "_may_run_on_openvino", lambda: False)
+    monkeypatch.setattr(backend_module, "_has_openvino", lambda: False)
     with caplog.at_level("INFO", logger="handmesh_ros"):
         open_backend(tiny_model)
     assert "tiny.onnx runs on ONNX Runtime" in caplog.text
@@ -110,6 +110,16 @@ def test_file_that_is_no_graph(model):
         ({"input_size": "big"}, "wrong field"),
         ({"input_size": [0, 256]}, "must be positive"),
         ({"score_threshold": 1.5}, "score_threshold"),
+        ({"score_threshold": [0.5]}, "no number"),
+        ({"score_threshold": True}, "True is no number"),
+        ({"score_threshold": float("nan")}, "score_threshold"),
+        ({"max_hands": float("inf")}, "wrong field"),
+        ({"max_hands": 10**400}, "wrong field"),
+        ({"max_hands": 10.5}, "10.5 is no whole number"),
+        ({"input_size": [256, "256"]}, "no number"),
+        ({"model_id": ["tiny"]}, "no text"),
+        ({"metrics": 3}, "wrong field"),
+        ({"hand_model": "open_hand"}, "wrong field"),
         ({"hand_model": {"name": "x"}}, "sha256"),
         ({"input_size": [64, 64]}, "input `image`"),
         ({"max_hands": 5}, "output `score`"),
@@ -122,9 +132,11 @@ def test_sidecars_that_do_not_fit(model, changes, message):
     assert_one_sentence(error)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", ""])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "", "[" * 100_000, '{"format": 1, "format": 2}', "\udcff"]
+)
 def test_sidecars_that_are_no_sidecars(model, text):
-    model.with_suffix(".json").write_text(text)
+    model.with_suffix(".json").write_text(text, errors="surrogateescape")
     with pytest.raises(HandmeshError) as error:
         open_backend(model)
     assert_one_sentence(error)

@@ -68,8 +68,8 @@ def test_the_faster_one_is_taken_and_remembered(cache):
 
 
 def test_a_small_gain_is_not_worth_it():
-    opener = Opener(onnxruntime=0.005, openvino=0.005)
-    assert cpu_choice.choose("abc", None, opener.measure)[0] == "onnxruntime"
+    milliseconds = {"onnxruntime": 5.0, "openvino": 4.9}
+    assert cpu_choice.choose("abc", None, lambda: milliseconds)[0] == "onnxruntime"
 
 
 @pytest.mark.parametrize("change", ["threads", "graph", "version"])
@@ -110,7 +110,8 @@ def test_where_one_does_not_load_the_usual_one_is_taken(monkeypatch):
 
 def test_auto_opens_the_chosen_one_and_says_why(tiny_model, monkeypatch, caplog):
     opened = []
-    monkeypatch.setattr(backend_module, "_may_run_on_openvino", lambda: True)
+    monkeypatch.setattr(backend_module, "_has_openvino", lambda: True)
+    monkeypatch.setattr(backend_module, "_lists_cuda", lambda: False)
     monkeypatch.setattr(
         backend_module, "_open", lambda path, name, threads: opened.append(name) or Sleeper(0)
     )
@@ -119,6 +120,38 @@ def test_auto_opens_the_chosen_one_and_says_why(tiny_model, monkeypatch, caplog)
     with caplog.at_level("INFO", logger="handmesh_ros"):
         open_backend(tiny_model)
     assert opened == ["openvino"] and "The CPU backend is openvino: it is faster" in caplog.text
+
+
+@pytest.mark.parametrize("chosen", ["onnxruntime", "openvino"])
+def test_a_cuda_build_without_cuda_is_measured_on_the_cpu_as_any_other(
+    tiny_model, monkeypatch, chosen
+):
+    opened = []
+
+    def open_one(path, name, threads):
+        opened.append(Sleeper(0))
+        opened[-1].on_gpu, opened[-1].kind = False, name
+        return opened[-1]
+
+    monkeypatch.setattr(backend_module, "_has_openvino", lambda: True)
+    monkeypatch.setattr(backend_module, "_lists_cuda", lambda: True)
+    monkeypatch.setattr(backend_module, "_open", open_one)
+    monkeypatch.setattr(cpu_choice, "choose", lambda *arguments: (chosen, "it is faster"))
+    monkeypatch.setattr(backend_module, "AUTO_ORDER", ("onnxruntime",))
+    taken = open_backend(tiny_model)
+    assert taken.kind == chosen and not taken.closed
+    assert all(backend.closed for backend in opened if backend is not taken)
+
+
+def test_a_session_on_the_gpu_is_compared_with_nothing(tiny_model, monkeypatch):
+    backend = Sleeper(0)
+    backend.on_gpu = True
+    monkeypatch.setattr(backend_module, "_has_openvino", lambda: True)
+    monkeypatch.setattr(backend_module, "_lists_cuda", lambda: True)
+    monkeypatch.setattr(backend_module, "_open", lambda path, name, threads: backend)
+    monkeypatch.setattr(cpu_choice, "choose", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr(backend_module, "AUTO_ORDER", ("onnxruntime",))
+    assert open_backend(tiny_model) is backend
 
 
 @pytest.fixture

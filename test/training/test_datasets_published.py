@@ -93,7 +93,7 @@ def test_interhand_has_one_or_two_hands_and_leaves_out_partial_ones(tmp_path, ha
     write_interhand(tmp_path, hands)
     published = open_published("interhand", tmp_path)
     assert len(published) == 2
-    assert "Left out 1 of 3" in caplog.text
+    assert "3 images read, 2 used; left out: 1 in which a hand lacks joints" in caplog.text
     check(published[0], hands[[RIGHT]])
     check(published[1], hands[[RIGHT, LEFT]])
     assert published[1].is_right.tolist() == [1, 0]
@@ -123,7 +123,7 @@ def test_coco_wholebody_ignores_hands_that_nobody_labelled(tmp_path, hands):
     sample = published[0]
     assert sample.is_right.tolist() == [0, 1]
     np.testing.assert_allclose(sample.keypoints_2d[0], pixels(hands[LEFT]), atol=0.01)
-    assert sample.keypoints_visible[0].tolist() == [1] * 4 + [0] + [1] * 16
+    assert sample.keypoints_visible.tolist() == [[1] * 21, [0] * 21]
     assert sample.visible_fraction[0] > 0.9 and sample.visible_fraction[1] == 0
     np.testing.assert_allclose(sample.box[1], [30, 32.5, 45, 47.5])
 

@@ -11,6 +11,7 @@ from handmesh_ros.runtime.sidecar import Sidecar
 from handmesh_ros.training.checkpoint import trained_steps
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.stages import add_arguments, run, train_stages
+from handmesh_ros.training.train import train
 from handmesh_ros.training.trainer import HandTrainer
 
 
@@ -59,6 +60,18 @@ def test_a_stopped_run_goes_on_where_it_stood(data, tmp_path):
     written = [(output / "last.ckpt").stat().st_mtime_ns for output in outputs]
     assert train_stages(configs, data, outputs), "a complete run is left as it is"
     assert [(output / "last.ckpt").stat().st_mtime_ns for output in outputs] == written
+
+
+@pytest.mark.parametrize(
+    "changes", [{"network.channels": 24}, {"optimisation.only": "heads.color"}]
+)
+def test_going_on_with_other_settings_is_one_sentence(data, tmp_path, changes):
+    train(tiny_config(tmp_path / "tiny.yaml"), data, tmp_path / "run", max_steps=1)
+    before = (tmp_path / "run" / "last.ckpt").read_bytes()
+    with pytest.raises(HandmeshError, match="last.ckpt is of other settings.*--output.$") as error:
+        train(tiny_config(tmp_path / "tiny.yaml", **changes), data, tmp_path / "run", max_steps=2)
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
 
 
 def test_one_command_ends_with_a_measured_model(data, tmp_path, capsys):

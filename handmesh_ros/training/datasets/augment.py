@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from handmesh_ros.training.datasets.geometry import (
     warp_labels,
     warp_mask,
 )
+from handmesh_ros.training.ranges import Probability, Range, Weight
 from handmesh_ros.training.sample import Sample
 
 _MIN_AIMED_SIZE = 18.0
@@ -42,17 +44,17 @@ class AugmentOptions:
         erase: probability of covering parts with boxes.
     """
 
-    flip: float = 0.5
-    upright: float = 0.35
-    any_roll: float = 0.2
-    zoom: tuple[float, float] = (0.85, 1.6)
-    aim: float = 0.7
-    hand_size: tuple[float, float] = (0.15, 0.95)
-    padded: float = 0.3
-    new_background: float = 0.3
-    scene: float = 0.6
-    strength: float = 1.0
-    erase: float = 0.25
+    flip: Probability = 0.5
+    upright: Weight = 0.35
+    any_roll: Probability = 0.2
+    zoom: Annotated[tuple[float, float], Range(0.01, 100)] = (0.85, 1.6)
+    aim: Probability = 0.7
+    hand_size: Annotated[tuple[float, float], Range(0.01, 10)] = (0.15, 0.95)
+    padded: Probability = 0.3
+    new_background: Probability = 0.3
+    scene: Probability = 0.6
+    strength: Weight = 1.0
+    erase: Probability = 0.25
 
 
 class Augmenter:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.folders import files_below
+from handmesh_ros.photos import READABLE, read_photo
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 _STORED_SIDE = 480
 
 
@@ -23,7 +24,7 @@ class Backgrounds:
         kept: how many photographs stay in memory.
 
     Raises:
-        HandmeshError: folders are given and hold no image.
+        HandmeshError: folders are given and hold no image, or one cannot be read.
     """
 
     def __init__(
@@ -32,8 +33,8 @@ class Backgrounds:
         self.paths = sorted(
             path
             for folder in folders
-            for path in Path(folder).rglob("*")
-            if path.suffix.lower() in _SUFFIXES
+            for path in files_below(folder)
+            if path.suffix.lower() in READABLE
         )
         if folders and not self.paths:
             listed = ", ".join(str(folder) for folder in folders)
@@ -104,10 +105,11 @@ def procedural_background(rng: np.random.Generator, width: int, height: int) -> 
 
 
 def _read_small(path: Path) -> np.ndarray | None:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
+    try:
+        image = read_photo(path)
+    except HandmeshError:
         return None
     scale = _STORED_SIDE / min(image.shape[:2])
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image

@@ -3,26 +3,26 @@
 On disk (github.com/jin-s13/COCO-WholeBody, data_format.md): `annotations/
 coco_wholebody_SPLIT_v1.0.json` in COCO's form, with `lefthand_kpts` and `righthand_kpts`
 (21 × x, y, v in our keypoint order), `…hand_box` (x, y, w, h) and `…hand_valid` for each person;
-COCO's images in `SPLIT2017/`. Sides are the person's own.
+COCO's images in `SPLIT2017/`. Sides are the person's own. Of a valid hand v is the confidence of
+its keypoints, any number above 0, as the data set's authors say; it
+does not tell whether they can be seen.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.training.datasets.coco import CocoFile, log_use
 from handmesh_ros.training.datasets.files import read_image, read_json
 from handmesh_ros.training.sample import Sample
 
 NAME = "COCO-WholeBody"
 _BODY_ELBOW, _BODY_WRIST = {"left": 7, "right": 8}, {"left": 9, "right": 10}
-_LABELLED, _VISIBLE = 1, 2
-_log = logging.getLogger(__name__)
 
 
 class CocoWholeBody:
@@ -31,7 +31,8 @@ class CocoWholeBody:
     A hand with all 21 keypoints is a label. One that the annotators did not label, or labelled in
     part, gets `visible_fraction` 0 and the box where it must be, so that training neither demands
     nor forbids it there; where the body's wrist is not labelled either it is off the image or
-    hidden. Images with crowds (`iscrowd`), or without any complete hand, are left out.
+    hidden. Images with crowds (`iscrowd`), with people without labels of hands, or without any
+    complete hand, are left out; one line in the log says how many.
 
     Args:
         folder: holds `annotations/` and `train2017/` or `val2017/`.
@@ -50,21 +51,25 @@ class CocoWholeBody:
         path = self.folder / "annotations" / f"coco_wholebody_{split}_v1.0.json"
         data = read_json(path, NAME)
         try:
-            people: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-            for person in data["annotations"]:
-                people[person["image_id"]].append(person)
-            self._images = [
-                (image, people[image["id"]])
-                for image in data["images"]
-                if _is_usable(people[image["id"]])
-            ]
+            file = CocoFile.of(data)
+            self._images, left_out = [], Counter(file.left_out)
+            for key, image in file.images.items():
+                people = [
+                    person
+                    for person in file.annotations.get(key, ())
+                    if _is_person(person, file.categories)
+                ]
+                if reason := _reason_against(people):
+                    left_out[reason] += 1
+                else:
+                    self._images.append((image, people))
         except (KeyError, TypeError, ValueError) as error:
             raise HandmeshError(
                 f"{path} is cut short or no annotation of {NAME} ({error!r}); unpack it again."
             ) from error
+        log_use(path, file.listed, len(self._images), left_out)
         if not self._images:
             raise HandmeshError(f"{path} lists no image with a completely labelled hand.")
-        _log.info("%d of %d images of %s are used.", len(self._images), len(data["images"]), path)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -95,34 +100,43 @@ def _keypoints(person: dict[str, Any], side: str) -> np.ndarray:
 
 
 def _is_complete(person: dict[str, Any], side: str) -> bool:
-    return bool(
-        person[f"{side}hand_valid"] and (_keypoints(person, side)[:, 2] >= _LABELLED).all()
-    )
+    return bool(person[f"{side}hand_valid"] and (_keypoints(person, side)[:, 2] > 0).all())
 
 
-def _is_usable(people: list[dict[str, Any]]) -> bool:
+def _is_person(annotation: dict[str, Any], categories: dict[Any, dict[str, Any]]) -> bool:
+    """Return whether an annotation is of a person: what its category says, if it says anything."""
+    category = categories.get(annotation.get("category_id"))
+    return category is None or category.get("name", "person") == "person"
+
+
+def _reason_against(people: list[dict[str, Any]]) -> str:
+    """Return why an image with these people is left out; "" where it is used."""
     if any(person.get("iscrowd") for person in people):
-        return False
-    return any(_is_complete(person, side) for person in people for side in ("left", "right"))
+        return "with crowds"
+    if not all(f"{side}hand_valid" in person for person in people for side in ("left", "right")):
+        return "with people whose hands nobody looked at"
+    if not any(_is_complete(person, side) for person in people for side in ("left", "right")):
+        return "without a completely labelled hand"
+    return ""
 
 
 def _hand(
     person: dict[str, Any], side: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, bool] | None:
-    """Return keypoints (21, 2), visible (21,), the box if it is to be ignored, and is_right.
+    """Return keypoints (21, 2), labelled (21,), the box if it is to be ignored, and is_right.
 
     None where there is no sign of the hand.
     """
     points = _keypoints(person, side)
     if _is_complete(person, side):
-        return points[:, :2], points[:, 2] >= _VISIBLE, None, side == "right"
+        return points[:, :2], np.ones(21, bool), None, side == "right"
     if person[f"{side}hand_valid"]:
         x, y, width, height = person[f"{side}hand_box"]
         box = np.array([x, y, x + width, y + height], np.float32)
     else:
         body = np.asarray(person["keypoints"], np.float32).reshape(17, 3)
         wrist, elbow = body[_BODY_WRIST[side]], body[_BODY_ELBOW[side]]
-        if wrist[2] < _LABELLED:
+        if not wrist[2] > 0:
             return None
         box = _box_beyond(wrist, elbow, person["bbox"])
     middle = np.broadcast_to((box[:2] + box[2:]) / 2, (21, 2))
@@ -135,7 +149,7 @@ def _box_beyond(wrist: np.ndarray, elbow: np.ndarray, person_box: list[float]) -
     A hand is about as long as three quarters of the forearm; without an elbow, a seventh of what
     is seen of the person.
     """
-    if elbow[2] >= _LABELLED:
+    if elbow[2] > 0:
         half = 0.375 * float(np.linalg.norm(wrist[:2] - elbow[:2]))
         centre = wrist[:2] + 0.375 * (wrist[:2] - elbow[:2])
     else:

@@ -76,7 +76,7 @@ def cut_out_all(
         hand_count += len(hands)
         cutouts += [cutout for cutout in hands if cutout is not None]
     if broken:
-        _log.warning("Skipped %d of %d images that cannot be read.", broken, len(photographs))
+        _log.warning("Skipped %d of %d images that cannot be used.", broken, len(photographs))
     _log.info("Cut out %d of %d hands.", len(cutouts), hand_count)
     if cache is not None:
         _save(Path(cache), key, cutouts)
@@ -84,7 +84,7 @@ def cut_out_all(
 
 
 def _cut_out_hands(photograph: Photograph) -> list[Cutout | None] | None:
-    """Return the cut-out of each hand, or None where the image cannot be read."""
+    """Return the cut-out of each hand, or None where the image cannot be used."""
     try:
         sample = photograph.read()
     except HandmeshError:

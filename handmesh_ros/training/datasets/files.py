@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.files import parse_json
 from handmesh_ros.hand.mano import load_arrays
 
 
@@ -32,14 +32,22 @@ def content_of(path: Path, data_set: str) -> bytes:
         ) from error
 
 
-def read_json(path: Path, data_set: str) -> Any:
+def read_json(path: Path, data_set: str, kind: type[list] | type[dict] = dict) -> Any:
     """Return what a JSON file holds.
 
+    Args:
+        path: the file.
+        data_set: whose file it is, for the message.
+        kind: of its outermost value; another one is a file of something else.
+
     Raises:
-        HandmeshError: it is missing, or cut short or otherwise damaged.
+        HandmeshError: it is missing, cut short or otherwise damaged, or holds something else.
     """
     try:
-        return json.loads(content_of(path, data_set))
+        content = parse_json(content_of(path, data_set))
+        if not isinstance(content, kind):
+            raise ValueError(f"it holds no {'list' if kind is list else 'object'}")
+        return content
     except ValueError as error:
         raise _damaged(path, data_set, error) from error
 

@@ -39,9 +39,9 @@ class FreiHand:
     def __init__(self, folder: Path, split: str = "training", need_labels: bool = True) -> None:
         self.folder, self.split = Path(folder), split
         cameras, joints = (self.folder / f"{split}_{kind}.json" for kind in ("K", "xyz"))
-        self._cameras = read_json(cameras, NAME)
+        self._cameras = read_json(cameras, NAME, list)
         self.has_labels = need_labels or joints.is_file()
-        self._joints = read_json(joints, NAME) if self.has_labels else []
+        self._joints = read_json(joints, NAME, list) if self.has_labels else []
         lengths = {cameras: len(self._cameras)}
         if self.has_labels:
             lengths[joints] = len(self._joints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.files import parse_json
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES, SKELETON
+from handmesh_ros.training.datasets.coco import CocoFile, HandCategory, hand_categories
 
 FILE_NAME = "hands.json"
 
@@ -50,6 +53,22 @@ class LabelledImage:
     width: int
     height: int
     hands: Sequence[LabelledHand]
+
+
+@dataclass(frozen=True)
+class CocoLabels:
+    """What a file in COCO's format says of hands.
+
+    Attributes:
+        labels: the hands of each image by its file name, as in `labels.json`; `size` is the width
+            and height of the image that was labelled, None where the file does not say.
+        listed: how many images the file lists.
+        left_out: why images and annotations were left out, and how many.
+    """
+
+    labels: dict[str, list[dict[str, Any]]]
+    listed: int
+    left_out: Counter[str]
 
 
 def write_hand_labels(path: Path, images: Sequence[LabelledImage], source: str) -> None:
@@ -95,27 +114,52 @@ def write_hand_labels(path: Path, images: Sequence[LabelledImage], source: str) 
         ) from error
 
 
-def read_hand_labels(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the hands of each image in the form of `labels.json` (see `photographs`).
+def read_hand_labels(path: Path) -> CocoLabels:
+    """Return what a file in COCO's format says of hands, in the form of `labels.json`.
 
-    A hand without 21 labelled keypoints has `keypoints` None, which makes readers leave its image
-    out: training on it would teach that the hand is background.
+    Keypoints are put into our order where their category names them in another. A hand without 21
+    labelled keypoints has `keypoints` None, which makes readers leave its image out: training on
+    it would teach that the hand is background.
 
     Raises:
         HandmeshError: the file is missing, cut short or not in the format.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        labels: dict[str, list[dict[str, Any]]] = {name: [] for name in names.values()}
-        for annotation in content["annotations"]:
-            labels[names[annotation["image_id"]]].append(_hand(annotation))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return labels_of_coco(parse_json(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise HandmeshError(
-            f"The file {path} is no complete list of hands in COCO's format ({error!r}); write it "
+            f"The file {path} is no complete list of hands in COCO's format ({reason}); write it "
             "again with `handmesh label`."
         ) from error
-    return labels
+
+
+def labels_of_coco(content: Any) -> CocoLabels:
+    """Return what the content of a file in COCO's format says of hands; see `read_hand_labels`.
+
+    Raises:
+        ValueError: it is not in the format.
+    """
+    file = CocoFile.of(content)
+    categories = hand_categories(file.categories)
+    documented = HandCategory(True, tuple(range(len(KEYPOINT_NAMES))))
+    labels, left_out = {}, Counter(file.left_out)
+    for key, image in file.images.items():
+        hands: list[dict[str, Any]] = []
+        for annotation in file.annotations.get(key, ()):
+            category = categories.get(annotation.get("category_id"))
+            if category is None:  # Of files without categories; others do not say what it is.
+                category = documented if not categories else HandCategory(True, None)
+            if not category.is_hand:
+                left_out["annotations of other things than hands"] += 1
+                continue
+            hand = _hand(annotation, category, _size(image))
+            if hand["keypoints"] is not None and hand in hands:
+                left_out["annotations that are there twice"] += 1
+                continue
+            hands.append(hand)
+        labels[str(image["file_name"])] = hands
+    return CocoLabels(labels, file.listed, left_out)
 
 
 def _annotation(number: int, image: int, hand: LabelledHand) -> dict[str, Any]:
@@ -142,13 +186,46 @@ def _annotation(number: int, image: int, hand: LabelledHand) -> dict[str, Any]:
     }
 
 
-def _hand(annotation: dict[str, Any]) -> dict[str, Any]:
-    """Return an annotation in the form of `labels.json`; a wrong keypoint count gives None."""
-    points = np.asarray(annotation["keypoints"], np.float32).ravel()
-    labelled = points.size == 63 and bool((points[2::3] > 0).all())
-    keypoints = points.reshape(21, 3)[:, :2].tolist() if labelled else None
+def _hand(
+    annotation: dict[str, Any], category: HandCategory, size: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Return an annotation in the form of `labels.json`; one that cannot be used has None."""
+    attributes = annotation.get("attributes")
+    told = annotation.get("handedness")
+    if told is None and isinstance(attributes, dict):  # As CVAT exports what was asked for.
+        told = attributes.get("handedness")
+    side = category.side if told is None else str(told).strip().lower()
+    contradiction = category.side is not None and side != category.side
     return {
-        "keypoints": keypoints,
-        "handedness": annotation.get("handedness"),
+        "keypoints": None if contradiction else _keypoints(annotation, category.order, size),
+        "handedness": side,
         "world": annotation.get("world"),
+        "size": size,
     }
+
+
+def _keypoints(
+    annotation: dict[str, Any], order: tuple[int, ...] | None, size: tuple[int, int] | None
+) -> list[list[float]] | None:
+    """Return 21 × [x, y] in our order, or None where they are not all known."""
+    try:
+        points = np.asarray(annotation.get("keypoints"), np.float32).reshape(21, 3)
+    except (TypeError, ValueError):
+        return None
+    labelled = np.isfinite(points).all() and (points[:, 2] > 0).all()
+    if order is None or annotation.get("iscrowd") or not labelled:
+        return None
+    if size is not None:
+        inside = (points[:, :2] >= -0.5) & (points[:, :2] < np.array(size) - 0.5)
+        if not inside.all(axis=1).any():
+            return None
+    return points[list(order), :2].tolist()
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the width and height, pixels, of the image that was labelled, where the file says."""
+    try:
+        width, height = int(image["width"]), int(image["height"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return (width, height) if min(width, height) > 0 else None

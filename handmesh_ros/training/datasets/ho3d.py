@@ -62,7 +62,7 @@ class Ho3d:
         joints = self.folder / f"{split}_xyz.json"
         self._joints = None
         if split == "evaluation" and (need_labels or joints.is_file()):
-            self._joints = read_json(joints, NAME)
+            self._joints = read_json(joints, NAME, list)
             lengths[joints] = len(self._joints)
         self.has_labels = split == "train" or self._joints is not None
         check_lengths(lengths)

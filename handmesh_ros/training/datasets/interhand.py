@@ -10,7 +10,7 @@ world into the camera frame.
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.datasets.annotated import sample_of_joints
+from handmesh_ros.training.datasets.coco import CocoFile, log_use
 from handmesh_ros.training.datasets.files import read_image, read_json
 from handmesh_ros.training.sample import Sample
 
@@ -27,7 +28,6 @@ JOINT_ORDER = [20, *(4 * finger + part for finger in range(5) for part in (3, 2,
 """For each of our 21 keypoints its place among the 21 joints of one hand."""
 
 _SIDES = {"right": (True,), "left": (False,), "interacting": (True, False)}
-_log = logging.getLogger(__name__)
 
 
 class InterHand:
@@ -66,25 +66,24 @@ class InterHand:
         self._cameras = read_json(annotations / f"InterHand2.6M_{split}_camera.json", NAME)
         self._joints = read_json(annotations / f"InterHand2.6M_{split}_joint_3d.json", NAME)
         try:
-            images = {image["id"]: image for image in data["images"]}
-            every = [(images[label["image_id"]], label) for label in data["annotations"]]
-        except (KeyError, TypeError) as error:
+            file = CocoFile.of(data)
+        except ValueError as error:
             raise HandmeshError(
-                f"{self._data} lacks {error}: it is cut short or no annotation of {NAME}; unpack "
-                "it again."
+                f"{self._data} is no complete annotation of {NAME} ({error}); unpack it again."
             ) from error
+        every = [
+            (image, label)
+            for key, image in file.images.items()
+            for label in file.annotations.get(key, ())
+        ]
         self._labels = [
             (image, label)
             for image, label in every
             if self._complete(image, label) or not complete_only
         ]
-        if len(self._labels) < len(every):
-            _log.warning(
-                "Left out %d of %d images of %s in which a hand lacks joints.",
-                len(every) - len(self._labels),
-                len(every),
-                self._data,
-            )
+        left_out = Counter(file.left_out)
+        left_out["in which a hand lacks joints"] = len(every) - len(self._labels)
+        log_use(self._data, file.listed, len(self._labels), left_out)
         if not self._labels:
             raise HandmeshError(f"{self._data} lists no image whose hands have all 21 joints.")
 
@@ -137,7 +136,7 @@ class InterHand:
             frame = self._frame(image)
             valid = np.asarray(frame.get("joint_valid", label["joint_valid"])).reshape(2, 21)
             return all(valid[0 if side else 1].all() for side in _SIDES[label["hand_type"]])
-        except (KeyError, AttributeError, ValueError) as error:
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
             raise HandmeshError(
                 f"The image {image.get('file_name')} of {self._data} has no usable label "
                 f"({error!r}): the annotations are cut short; unpack them again."
@@ -150,10 +149,10 @@ class InterHand:
             centre = np.asarray(camera["campos"][name], np.float64)
             rotation = np.asarray(camera["camrot"][name], np.float64)
             intrinsics = np.concatenate([camera["focal"][name], camera["princpt"][name]])
-        except KeyError as error:
+            world = np.asarray(self._frame(image)["world_coord"], np.float64).reshape(42, 3)
+        except (KeyError, TypeError, ValueError) as error:
             raise HandmeshError(
-                f"The cameras of {NAME} lack {error} for {image['file_name']}; unpack the "
-                "annotations again."
+                f"The cameras or joints of {NAME} lack {error} for {image.get('file_name')}; "
+                "unpack the annotations again."
             ) from error
-        world = np.asarray(self._frame(image)["world_coord"], np.float64).reshape(42, 3)
         return ((world - centre) @ rotation.T / 1000).astype(np.float32), intrinsics

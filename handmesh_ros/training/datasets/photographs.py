@@ -14,7 +14,6 @@ images lie where the file says, relative to the folder.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections import Counter
@@ -23,15 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.files import parse_json
+from handmesh_ros.folders import files_below
 from handmesh_ros.hand.conventions import SIDES, SKELETON, WRIST
 from handmesh_ros.network.placement import ray_rotation
+from handmesh_ros.photos import read_photo
 from handmesh_ros.training.datasets import hand_labels
-from handmesh_ros.training.sample import Sample
+from handmesh_ros.training.datasets.coco import is_coco, log_use
+from handmesh_ros.training.sample import Sample, points_inside
 
 Split = Literal["train", "val", "all"]
 
@@ -54,6 +56,7 @@ class Photograph:
         world: (N, 21, 3) float32 metres, see above; zeros for hands without.
         source_set: name of the folder it belongs to.
         name: its path below `images/`, as in `labels.json`.
+        size: width and height, pixels, of the image that was labelled; None where not known.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class Photograph:
     world: np.ndarray
     source_set: str
     name: str
+    size: tuple[int, int] | None = None
 
     def read(self, with_joints: bool = False) -> Sample:
         """Return the photograph as a sample with 2D labels.
@@ -71,28 +75,45 @@ class Photograph:
                 complete 3D labels (`has_3d` 0) until `fit_samples` makes them so.
 
         Raises:
-            HandmeshError: the image cannot be read.
+            HandmeshError: the image cannot be read, is not the one that was labelled, or a hand
+                lies outside of it.
         """
-        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        if image is None:
+        image = read_photo(self.path)
+        height, width = image.shape[:2]
+        keypoints = self._keypoints_in(width, height)
+        if not points_inside(keypoints, (0, 0, width, height)).any(axis=1).all():
             raise HandmeshError(
-                f"The image {self.path} cannot be read; replace it or remove its label."
+                f"A hand of {self.path} lies outside of the image: correct or remove its label."
             )
         sample = Sample.from_keypoints(
-            cv2.cvtColor(image, cv2.COLOR_BGR2RGB),
-            self.keypoints,
-            self.is_right,
-            source=f"{self.source_set}/{self.name}",
+            image, keypoints, self.is_right, source=f"{self.source_set}/{self.name}"
         )
         if not with_joints:
             return sample
         joints = np.stack(
             [
-                joints_on_rays(world, keypoints, sample.intrinsics)
-                for world, keypoints in zip(self.world, self.keypoints, strict=True)
+                joints_on_rays(world, points, sample.intrinsics)
+                for world, points in zip(self.world, keypoints, strict=True)
             ]
         )
         return sample.replace(joints=joints, translation=joints[:, WRIST])
+
+    def _keypoints_in(self, width: int, height: int) -> np.ndarray:
+        """Return (N, 21, 2) pixels of an image that is the labelled one or a copy in another size.
+
+        Raises:
+            HandmeshError: its shape is another.
+        """
+        if self.size is None or self.size == (width, height):
+            return self.keypoints
+        labelled = np.array(self.size, np.float32)
+        scale = np.array([width, height], np.float32) / labelled
+        if abs(labelled[0] * scale[1] - width) > 1 and abs(labelled[1] * scale[0] - height) > 1:
+            raise HandmeshError(
+                f"{self.path} has {width} × {height} pixels, but its label is for "
+                f"{self.size[0]} × {self.size[1]}: it was turned or cut since, so label it again."
+            )
+        return (self.keypoints + 0.5) * scale - 0.5
 
 
 def joints_on_rays(world: np.ndarray, keypoints: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
@@ -145,9 +166,11 @@ def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograp
     """
     folder = Path(folder)
     file, labels, images = _read_labels(folder)
-    photographs, left_out = [], Counter[str]()
-    for name, entry in sorted(labels.items()):
+    photographs, left_out = [], Counter(labels.left_out)
+    others = 0
+    for name, entry in sorted(labels.labels.items()):
         if split != "all" and is_validation(folder.name, name) != (split == "val"):
+            others += 1
             continue
         path = images / name
         hands = [hand for hand in _as_list(entry) if _is_usable(hand)]
@@ -157,9 +180,7 @@ def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograp
             left_out["without a usable label for every hand"] += 1
         else:
             photographs.append(_photograph(path, hands, folder.name, name))
-    if left_out:
-        what = " and ".join(f"{count} {reason}" for reason, count in left_out.items())
-        _log.warning("Left out of %s: %s.", folder, what)
+    log_use(file, labels.listed - others, len(photographs), left_out)
     if not photographs:
         raise HandmeshError(
             f"No usable photograph of the split '{split}' is listed in {file}; "
@@ -176,24 +197,24 @@ def read_samples(photographs: list[Photograph], with_joints: bool = False) -> It
         photographs: to read.
         with_joints: see `Photograph.read`.
     """
-    broken = 0
+    broken, first = 0, ""
     for photograph in photographs:
         try:
             yield photograph.read(with_joints)
-        except HandmeshError:
-            broken += 1
+        except HandmeshError as error:
+            broken, first = broken + 1, first or str(error)
     if broken:
-        _log.warning("Skipped %d of %d images that cannot be read.", broken, len(photographs))
+        _log.warning("Skipped %d of %d images. The first: %s", broken, len(photographs), first)
 
 
 def find_sets(folder: str | Path) -> list[Path]:
     """Return the sets below a folder, sorted: itself or any descendant with a file of labels.
 
     Raises:
-        HandmeshError: there is none.
+        HandmeshError: there is none, or a folder cannot be read.
     """
     names = ("labels.json", hand_labels.FILE_NAME)
-    sets = sorted({path.parent for name in names for path in Path(folder).rglob(name)})
+    sets = sorted({path.parent for path in files_below(folder) if path.name in names})
     if not sets:
         raise HandmeshError(
             f"No labels.json or hands.json lies in or below {folder}; give a labelled folder, or "
@@ -229,24 +250,27 @@ def source_group(name: str) -> str:
     return stem
 
 
-def _read_labels(folder: Path) -> tuple[Path, dict[str, Any], Path]:
+def _read_labels(folder: Path) -> tuple[Path, hand_labels.CocoLabels, Path]:
     """Return a set's file of labels, the hands of each image, and the folder of the images."""
     file = folder / "labels.json"
     if not file.exists() and (folder / hand_labels.FILE_NAME).exists():
         file = folder / hand_labels.FILE_NAME
         return file, hand_labels.read_hand_labels(file), folder
     try:
-        labels = json.loads(file.read_text())
+        labels = parse_json(file.read_bytes())
     except (OSError, ValueError) as problem:
         raise HandmeshError(
             f"The folder {folder} has no readable labels.json ({problem}); give a folder that "
             "holds labels.json and images/."
         ) from problem
+    if is_coco(labels):  # An export that was given this name.
+        images = folder / "images"
+        return file, hand_labels.read_hand_labels(file), images if images.is_dir() else folder
     if not isinstance(labels, dict):
         raise HandmeshError(
             f"{file} holds no object that maps images to hands; write it as docs/labels.md says."
         )
-    return file, labels, folder / "images"
+    return file, hand_labels.CocoLabels(labels, len(labels), Counter()), folder / "images"
 
 
 def _as_list(entry: Any) -> list[Any]:
@@ -262,10 +286,13 @@ def _is_usable(hand: Any) -> bool:
         keypoints = np.asarray(hand.get("keypoints"), np.float32)
     except (TypeError, ValueError):
         return False
-    return keypoints.shape == (21, 2) and bool(np.isfinite(keypoints).all())
+    if keypoints.shape != (21, 2) or not np.isfinite(keypoints).all():
+        return False
+    return bool((np.ptp(keypoints, axis=0) > 1).any())  # Fractions of the image are no pixels.
 
 
 def _photograph(path: Path, hands: list[Any], source_set: str, name: str) -> Photograph:
+    size = hands[0].get("size")  # A tuple comes from `hand_labels` only.
     return Photograph(
         path=path,
         keypoints=np.asarray([hand["keypoints"] for hand in hands], np.float32),
@@ -273,6 +300,7 @@ def _photograph(path: Path, hands: list[Any], source_set: str, name: str) -> Pho
         world=np.stack([_world(hand.get("world")) for hand in hands]),
         source_set=source_set,
         name=name,
+        size=size if isinstance(size, tuple) else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -29,8 +28,6 @@ from handmesh_ros.training.shards import Members, NumberedShards, ShardWriter, e
 
 FITTED_TOGETHER = 256
 """Photographs whose hands the hand model is fitted to at a time."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,6 @@ def compose(
     made = in_processes(maker.encoded, missing, workers)
     for _ in shards.write(tqdm(made, "composites", len(missing), disable=None)):
         pass
-    _log.info("Wrote %d composites of %d cut-outs into %s.", len(missing), len(cutouts), output)
     return len(missing)
 
 

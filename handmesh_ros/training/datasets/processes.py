@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import cv2
+
+from handmesh_ros.child_processes import spawn_pool
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -30,7 +31,7 @@ def in_processes(
     if workers < 2:
         yield from map(make, items)
         return
-    with multiprocessing.get_context("spawn").Pool(workers, _start, (make,)) as pool:
+    with spawn_pool(workers, _start, (make,)) as pool:
         yield from pool.imap(_call, items, chunksize=_CHUNK)
 
 

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.folders import files_below
+from handmesh_ros.photos import READABLE, read_photo
 from handmesh_ros.training.synthesis.skins import ALBEDO, TONES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 LONGEST_SIDE = 896
 PAINTED_SHARE = 0.15
 FACES_SHARE = 0.15
@@ -31,7 +32,7 @@ class Backgrounds:
     def __init__(self, folders: Sequence[Path] = ()) -> None:
         self.paths: list[Path] = []
         for folder in folders:
-            found = [p for p in sorted(Path(folder).rglob("*")) if p.suffix.lower() in SUFFIXES]
+            found = sorted(p for p in files_below(folder) if p.suffix.lower() in READABLE)
             if not found:
                 raise HandmeshError(
                     f"The folder of backgrounds {folder} holds no image: give a folder of "
@@ -56,15 +57,11 @@ class Backgrounds:
     def _image(self, number: int) -> np.ndarray:
         """Return one photograph, from memory where it was read before."""
         if number not in self._images:
-            image = cv2.imread(str(self.paths[number]), cv2.IMREAD_COLOR)
-            if image is None:
-                raise HandmeshError(
-                    f"The background {self.paths[number]} is no readable image: remove it."
-                )
+            image = read_photo(self.paths[number])
             scale = LONGEST_SIDE / max(image.shape[:2])
             if scale < 1:
                 image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            self._images[number] = np.ascontiguousarray(image[..., ::-1])
+            self._images[number] = image
         return self._images[number]
 
     def _crop(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:

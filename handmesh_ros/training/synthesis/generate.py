@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
 import os
 import signal
 import time
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.arguments import count
+from handmesh_ros.child_processes import spawn_pool
 from handmesh_ros.commands.places import check_place
 from handmesh_ros.training.sample import Sample
 from handmesh_ros.training.shards import Members, NumberedShards, encode
@@ -134,8 +134,7 @@ def synthesize(
         samples: Iterable[Members] = map(maker.encoded, missing)
         if workers > 1 and missing:
             maker.renderer.close()
-            environment = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(environment.Pool(workers, _start_worker, arguments))
+            pool = stack.enter_context(spawn_pool(workers, _start_worker, arguments))
             batches = [missing[first : first + BATCH] for first in range(0, len(missing), BATCH)]
             samples = chain.from_iterable(pool.imap(_make_batch, batches))
         yield from shards.write(samples)
