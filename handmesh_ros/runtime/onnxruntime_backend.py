@@ -37,9 +37,13 @@ class OnnxRuntimeBackend:
     def __init__(self, path: str | Path, *, threads: int | None = None, cuda: bool = True) -> None:
         path = Path(path)
         self.sidecar, graph = read_graph(path)
+        source: bytes | str = graph
+        if _is_text(path):  # What ONNX Runtime reads itself it keeps once, bytes twice.
+            source = str(path)
+        del graph
         try:
             self._session = onnxruntime.InferenceSession(
-                graph, sess_options=_session_options(threads), providers=_providers(cuda)
+                source, sess_options=_session_options(threads), providers=_providers(cuda)
             )
         except Exception as error:  # ONNX Runtime's exceptions share no base class but this one.
             reason = str(error).splitlines()[0]
@@ -69,6 +73,15 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Free the session."""
         del self._session
+
+
+def _is_text(path: Path) -> bool:
+    """Return whether a path is UTF-8: other names are known to Python alone."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _providers(cuda: bool) -> list[str]:

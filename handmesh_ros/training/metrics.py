@@ -89,14 +89,26 @@ def average_precision(score: np.ndarray, correct: np.ndarray, total: int) -> flo
         correct: (D,) bool, matched to a true hand.
         total: number of true hands.
     """
-    if total == 0 or len(score) == 0:
-        return 0.0
-    order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(correct[order])
-    recall, precision = hits / total, hits / np.arange(1, len(order) + 1)
+    recall, precision = _curve(score, correct, total)
     precision = np.maximum.accumulate(precision[::-1])[::-1]
     index = np.searchsorted(recall, np.linspace(0, 1, 101))
     return float(np.append(precision, 0.0)[index].mean())
+
+
+def recall_at_precision(score: np.ndarray, correct: np.ndarray, total: int, least: float) -> float:
+    """Return the largest recall that some score threshold gives at a precision of at least `least`.
+
+    Arguments are those of `average_precision`.
+    """
+    recall, precision = _curve(score, correct, total)
+    return float(recall[precision >= least].max(initial=0.0))
+
+
+def _curve(score: np.ndarray, correct: np.ndarray, total: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return recall and precision (D,) with the first 1 … D detections, the surest first."""
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(correct[order])
+    return hits / max(total, 1), hits / np.arange(1, len(order) + 1)
 
 
 def clip_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -306,6 +318,8 @@ class Metrics:
             "f1": 2 * recall * precision / max(recall + precision, 1e-9),
             "ap50": precisions[0],
             "map": float(np.mean(precisions)),
+            "recall@p0.95": recall_at_precision(score, correct[:, 0], self.true_hands, 0.95),
+            "recall@p0.99": recall_at_precision(score, correct[:, 0], self.true_hands, 0.99),
             "false_per_image": (self.detections - self.hits) / max(self.images, 1),
             "handedness": self.side_hits / self.hits if self.hits else None,
             **{

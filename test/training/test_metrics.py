@@ -13,6 +13,7 @@ from handmesh_ros.training.metrics import (
     match,
     pck_auc,
     procrustes,
+    recall_at_precision,
 )
 
 
@@ -123,6 +124,15 @@ def test_counts_hits_misses_and_false_hands():
     assert summary["recall"] == 0.5 and summary["precision"] == 0.5
     assert summary["handedness"] == 1 and summary["false_per_image"] == 1
     assert summary["pa_mpjpe_mm"] is None
+
+
+def test_recall_at_a_precision_is_that_of_the_best_threshold():
+    score = np.array([0.5, 0.9, 0.8, 0.7, 0.6])
+    correct = np.array([True, True, False, True, True])
+    assert recall_at_precision(score, correct, 5, 1.0) == 0.2
+    assert recall_at_precision(score, correct, 5, 0.75) == 0.8
+    assert recall_at_precision(score[2:3], correct[2:3], 5, 0.5) == 0
+    assert recall_at_precision(score[:0], correct[:0], 0, 0.5) == 0
 
 
 def test_weak_detections_count_for_average_precision_only():
