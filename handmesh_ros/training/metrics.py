@@ -96,7 +96,7 @@ def average_precision(score: np.ndarray, correct: np.ndarray, total: int) -> flo
 
 
 def recall_at_precision(score: np.ndarray, correct: np.ndarray, total: int, least: float) -> float:
-    """Return the largest recall that some score threshold gives at a precision of at least `least`.
+    """Return the largest recall that some threshold gives at a precision of `least` or more.
 
     Arguments are those of `average_precision`.
     """
