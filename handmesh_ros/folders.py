@@ -28,7 +28,7 @@ def files_below(
     def tell(error: OSError) -> None:
         path = Path(error.filename)
         problem = HandmeshError(
-            f"Cannot read the folder {path} ({error.strerror}): check its rights or move it away."
+            f"Cannot read the folder {path} ({error.strerror}): check its path and rights."
         )
         if unreadable is None:
             raise problem from error

@@ -60,7 +60,7 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_walked(folder, 
     assert found == ["a.jpg", "linked/deep/c.jpg"]
     ((path, problem),) = told
     assert path == folder / "sub" and "Permission denied" in str(problem)
-    with pytest.raises(HandmeshError, match="check its rights"):
+    with pytest.raises(HandmeshError, match="check its path and rights"):
         list(files_below(folder))
 
 

@@ -81,7 +81,7 @@ class OptimisationConfig:
 
     steps: AtLeastOne = 20_000
     batch_size: AtLeastOne = 16
-    learning_rate: Annotated[float, Range(1e-9)] = 1e-3
+    learning_rate: Weight = 1e-3
     trunk_rate: Weight = 0.3
     weight_decay: Weight = 1e-2
     warmup_steps: Annotated[int, Range(0)] = 200

@@ -113,7 +113,7 @@ def test_missing_data_are_named_before_anything_starts(data, tmp_path, capsys):
     words = [tmp_path / "first.yaml", tmp_path / "second.yaml", "--output", output]
     with pytest.raises(HandmeshError, match="no training shards in .*nowhere"):
         run(parse(*words, "--data", tmp_path / "nowhere"))
-    with pytest.raises(HandmeshError, match="No background image"):
+    with pytest.raises(HandmeshError, match="Cannot read the folder .*none"):
         run(parse(*words, "--data", data, "--set", "data.backgrounds=[none]"))
     assert capsys.readouterr().out == "" and not output.exists()
 
