@@ -16,6 +16,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.node import DetectorNode, load_estimator
 from handmesh_ros.ros.program import (
     initialise,
+    is_interrupted,
     own_arguments,
     pushed_namespace,
     run_program,
@@ -93,7 +94,7 @@ def _run(namespaces: Sequence[str | None], words: Sequence[str]) -> int:
         warn_of_unused_files(words, nodes)
         if not all(node.start() for node in nodes if node.parameters.autostart):
             return 1
-        while rclpy.ok():
+        while rclpy.ok() and not is_interrupted():
             try:
                 executor.spin_once(timeout_sec=0.5)
             except (ExternalShutdownException, KeyboardInterrupt):

@@ -6,6 +6,7 @@ import argparse
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -20,6 +21,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.parameter_file import check_files, find_unused_files
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_interrupted = threading.Event()
 
 _MIXED = "Sequence should be of same type"
 """What ROS says of a list such as [0.4, 0, 0.3]."""
@@ -66,12 +68,22 @@ def initialise(words: Sequence[str]) -> None:
             f"ROS cannot start ({reason}): where its logs have no place, set ROS_LOG_DIR to a "
             "folder that you can write to."
         ) from error
+    _interrupted.clear()
     for number in INTERRUPTS:
         signal.signal(number, _interrupt)
 
 
+def is_interrupted() -> bool:
+    """Return whether the process was asked to end.
+
+    A `KeyboardInterrupt` that comes while Python frees an object is lost; this is not.
+    """
+    return _interrupted.is_set()
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Interrupt once: a second Ctrl-C, or that of `ros2 launch`, must not break the good-bye."""
+    _interrupted.set()
     for each in INTERRUPTS:
         # Not SIG_IGN: Python complains of a signal that came just before that was set.
         signal.signal(each, _pass_over)
@@ -150,7 +162,7 @@ def run_node(name: str, description: str, make: Callable[[], Node]) -> int:
             node = make()
             warn_of_unused_files(words, [node])
             executor.add_node(node)
-            while rclpy.ok():
+            while rclpy.ok() and not is_interrupted():
                 executor.spin_once(timeout_sec=0.5)
         except (KeyboardInterrupt, ExternalShutdownException):
             pass

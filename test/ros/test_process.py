@@ -138,6 +138,29 @@ def test_more_interrupts_do_not_break_the_good_bye(ros, tiny_model, again, apart
 
 
 @pytest.mark.ros
+def test_an_interrupt_that_is_lost_while_an_object_is_freed_still_ends_it(ros, tmp_path):
+    script = tmp_path / "loses_interrupts.py"
+    script.write_text(
+        "import os, signal\n"
+        "from rclpy.node import Node\n"
+        "from handmesh_ros.ros.program import run_node\n"
+        "class Freed:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "def make():\n"
+        "    node = Node('loses_interrupts')\n"
+        "    node.create_timer(0.1, lambda: (Freed(), None)[1])\n"
+        "    return node\n"
+        "raise SystemExit(run_node('loses_interrupts', '', make))\n"
+    )
+    process = subprocess.run(
+        [sys.executable, script], cwd=ROOT, timeout=60, stderr=subprocess.PIPE
+    )
+    assert process.returncode == 0
+    assert b"Exception ignored" in process.stderr, "nothing was lost, so nothing was tested"
+
+
+@pytest.mark.ros
 @pytest.mark.parametrize("after_s", [0.6, 0.9, 1.3, 1.7])
 def test_an_interrupt_at_any_moment_of_the_start_leaves_no_traceback(ros, tiny_model, after_s):
     process = subprocess.Popen(
