@@ -18,6 +18,9 @@ BIAS = {Effort.FAST: 0.9, Effort.BALANCED: 0.3, Effort.BEST: 0.0}
 """Is added, from the same regression: the more is looked at, the fewer of the candidates are
 hands."""
 
+TWO_WAY_PRESENCE, TWO_WAY_CANDIDATE, TWO_WAY_AGREE, TWO_WAY_BIAS = 0.75, 1.15, 1.0, -0.5
+"""The same of places that are read twice, as they are and mirrored."""
+
 LEAST_ODDS = 1e-4
 """Neither reading is taken to be surer than this."""
 
@@ -41,6 +44,23 @@ def summed_score(
     """
     odds = PRESENCE_WEIGHT * _log_odds(presence) + CANDIDATE_WEIGHT * _log_odds(candidate)
     odds += BIAS[effort] + is_turned * TURNED
+    return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
+
+
+def two_way_score(
+    presence: np.ndarray, candidate: np.ndarray, agree: np.ndarray, *, is_turned: bool = False
+) -> np.ndarray:
+    """Return the (N,) float32 probability that places are hands that were read twice, mirrored.
+
+    Args:
+        presence: (N, 2) probabilities that the crop and its mirror image show a hand.
+        candidate: (N,) score of what was looked at.
+        agree: (N,) bool, the two readings agree.
+        is_turned: as for `summed_score`.
+    """
+    presence_odds = _log_odds(presence)
+    odds = TWO_WAY_PRESENCE * presence_odds.mean(1) + TWO_WAY_CANDIDATE * _log_odds(candidate)
+    odds += TWO_WAY_BIAS + TWO_WAY_AGREE * agree + is_turned * TURNED
     return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
 
 

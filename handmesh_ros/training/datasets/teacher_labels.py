@@ -1,0 +1,50 @@
+"""Labels by a teacher: hands it is sure of, and places to be ignored where it is not. No torch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handmesh_ros.inference.teacher import Findings
+from handmesh_ros.training.datasets.hand_labels import LabelledHand
+from handmesh_ros.training.sample import box_of_keypoints, points_inside
+
+STRICT, LOOSE = 0.9, 0.1
+"""Usual thresholds."""
+
+LEAST_INSIDE = 0.5
+"""Share of a hand's keypoints that must lie in the image for a label."""
+
+LEAST_SIDE = 20.0
+"""Least longer side of a labelled hand's box, pixels."""
+
+
+def label_findings(
+    found: Findings, height: int, width: int, *, strict: float, loose: float
+) -> list[LabelledHand]:
+    """Return labels: surely hands with keypoints, what may be hands to be ignored, no others.
+
+    A hand whose two readings differ, that is cut at the border by more than half, or is smaller
+    than `LEAST_SIDE`, is ignored however sure it is.
+
+    Args:
+        found: by a teacher.
+        height: of the image, pixels.
+        width: of the image, pixels.
+        strict: least score of a label.
+        loose: least score of what is ignored; what is below counts as background.
+    """
+    read = found.readings
+    boxes = box_of_keypoints(read.keypoints)
+    inside = points_inside(read.keypoints, (0, 0, width, height)).mean(1)
+    side = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0)
+    sure = (found.score >= strict) & read.agree & (inside >= LEAST_INSIDE) & (side >= LEAST_SIDE)
+    return [
+        LabelledHand(
+            keypoints=read.keypoints[hand] if sure[hand] else None,
+            box=boxes[hand],
+            is_right=bool(read.right_probability[hand] >= 0.5),
+            score=float(found.score[hand]),
+            is_ignored=not sure[hand],
+        )
+        for hand in np.flatnonzero(found.score >= loose)
+    ]
