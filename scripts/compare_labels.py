@@ -102,6 +102,8 @@ class Comparison:
 
     def _draw(self, kind: str, picture: Path, hand: LabelledHand) -> None:
         image = cv2.imread(str(picture))
+        if image is None:
+            raise HandmeshError(f"The image {picture} cannot be read; it was labelled, though.")
         x0, y0, x1, y1 = hand.box
         half = 0.9 * max(x1 - x0, y1 - y0, 8)
         scale = SIDE / (2 * half)

@@ -50,15 +50,15 @@ def summed_score(
 
 
 def two_way_score(
-    presence: np.ndarray, candidate: np.ndarray, agree: np.ndarray, *, is_turned: bool = False
+    presence: np.ndarray, candidate: np.ndarray, agree: np.ndarray, is_turned: np.ndarray
 ) -> np.ndarray:
-    """Return the (N,) float32 probability that places are hands that were read twice, mirrored.
+    """Return the (N,) float32 probability that places are hands that were read several times.
 
     Args:
-        presence: (N, 2) probabilities that the crop and its mirror image show a hand.
+        presence: (N, R) probabilities that crops and their mirror images show a hand.
         candidate: (N,) score of what was looked at.
-        agree: (N,) bool, the two readings agree.
-        is_turned: as for `summed_score`.
+        agree: (N,) bool, the readings agree.
+        is_turned: (N,) bool, the crop was turned because the upright one failed.
     """
     presence_odds = _log_odds(presence)
     odds = TWO_WAY_PRESENCE * presence_odds.mean(1) + TWO_WAY_CANDIDATE * _log_odds(candidate)

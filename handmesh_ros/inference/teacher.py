@@ -3,7 +3,8 @@
 The image and its mirror image are looked at whole and on overlapping tiles, with every network
 that finds hands, down to scores that are mostly no hands. The refinement network reads each place
 twice, as it is and mirrored, and where that fails at all four turns. What speaks for a hand is
-summed, and whether the two readings agree is told.
+summed, hands are confirmed on crops of their own, and whether all readings agree is told: two
+readings of the same pixels err alike, so that shirt lettering passes and sides are wrong.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.inference.crops import CROP_SIDE, hand_regions, regions_alike, turned_regions
+from handmesh_ros.inference.crops import (
+    CROP_SIDE,
+    hand_regions,
+    regions_alike,
+    scaled_regions,
+    turned_regions,
+)
 from handmesh_ros.inference.evidence import distinct, two_way_score
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import SECOND_TURNS_DEG
@@ -41,7 +48,10 @@ TURNED_PRESENCE = 0.2
 """Probability of a hand at one of the other turns from which it is read there mirrored, too."""
 
 AGREEMENT = 0.1
-"""Two readings agree about the keypoints up to this mean distance, in hand sizes."""
+"""Readings agree about the keypoints up to this mean distance, in hand sizes."""
+
+WIDER, TILT_DEG = 1.3, 20.0
+"""How crops differ that confirm a hand: larger by this factor, turned both ways by this."""
 
 Proposer = Callable[[np.ndarray], Hands]
 """Finds hands, or places that may be, in an (H, W, 3) uint8 RGB image."""
@@ -49,14 +59,14 @@ Proposer = Callable[[np.ndarray], Hands]
 
 @dataclass(frozen=True)
 class Readings:
-    """N places of an image, each read twice: as it is and mirrored.
+    """N places of an image, each read R times: as it is and mirrored, on one crop or several.
 
     Attributes:
-        keypoints: (N, 21, 2) pixels, the mean of both readings.
-        right_probability: (N,) P(right hand), the mean of both.
-        presence: (N, 2) probability that the place shows a hand.
-        gap: (N,) mean distance of the two readings' keypoints, in hand sizes.
-        is_same_side: (N,) bool, both say the same side.
+        keypoints: (N, 21, 2) pixels, the mean of the first two readings.
+        right_probability: (N,) P(right hand), the mean of all.
+        presence: (N, R) probability that the place shows a hand.
+        gap: (N,) greatest mean distance of two readings' keypoints, in hand sizes.
+        is_same_side: (N,) bool, all say the same side.
     """
 
     keypoints: np.ndarray
@@ -67,7 +77,7 @@ class Readings:
 
     @property
     def agree(self) -> np.ndarray:
-        """(N,) bool, the two readings agree in side and keypoints."""
+        """(N,) bool, the readings agree in side and keypoints."""
         return self.is_same_side & (self.gap <= AGREEMENT)
 
     def __getitem__(self, index: np.ndarray) -> Readings:
@@ -131,23 +141,15 @@ class Teacher:
             image: (H, W, 3) uint8 RGB.
             least_score: hands below it are left out.
         """
-        keypoints, prior = self.propose(image)
-        regions = hand_regions(keypoints)
-        read = self.read(image, regions)
-        score = two_way_score(read.presence, prior, read.agree)
-        again = np.flatnonzero((score < 0.5) & (prior >= WORTH_A_TURN))
-        turned = np.concatenate(
-            [turned_regions(regions[again], turn) for turn in SECOND_TURNS_DEG]
-        )
-        prior = np.tile(prior[again], len(SECOND_TURNS_DEG))
-        camera = intrinsics_from_fov(*image.shape[:2])
-        shows = np.flatnonzero(self._refiner.read(image, turned, camera).score >= TURNED_PRESENCE)
-        more = self.read(image, turned[shows])
-        scores = two_way_score(more.presence, prior[shows], more.agree, is_turned=True)
-        read, score = Readings.joined([read, more]), np.concatenate([score, scores])
+        read, prior, is_turned = self._read_places(image)
+        score = two_way_score(read.presence, prior, read.agree, is_turned)
         seen = np.flatnonzero(score >= least_score)
         kept = seen[distinct(read.keypoints[seen], score[seen])]
-        return Findings(read[kept], score[kept])
+        read = self.confirm(image, read[kept])
+        score = two_way_score(read.presence, prior[kept], read.agree, is_turned[kept])
+        order = np.argsort(-score, kind="stable")
+        order = order[score[order] >= least_score]
+        return Findings(read[order], score[order])
 
     def propose(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return keypoints (N, 21, 2) and scores (N,) of places that differ, the best first.
@@ -185,15 +187,41 @@ class Teacher:
         other = self._refiner.read(_flipped(image), mirrored_regions(regions, width), camera)
         points = np.stack([one.keypoints_2d, mirrored_points(other.keypoints_2d, width)])
         right = np.stack([one.right_probability, 1.0 - other.right_probability])
-        extent = (points.max(2) - points.min(2)).max((0, 2))
-        gap = np.linalg.norm(points[0] - points[1], axis=-1).mean(-1)
         presence = np.stack([one.score * one.refined, other.score * other.refined], axis=1)
         return Readings(
             keypoints=points.mean(0),
             right_probability=right.mean(0),
             presence=presence,
-            gap=gap / np.maximum(extent, 1.0),
+            gap=_gap(points[0], points[1]),
             is_same_side=(right[0] >= 0.5) == (right[1] >= 0.5),
+        )
+
+    def confirm(self, image: np.ndarray, read: Readings) -> Readings:
+        """Read hands again, on crops around their own keypoints that differ in size and turn.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            read: the hands.
+
+        Returns:
+            The same keypoints; presence, agreement and side of all the crops.
+        """
+        own = hand_regions(read.keypoints)
+        looks = [
+            self.read(image, own),
+            self.read(image, scaled_regions(own, WIDER)),
+            *(self.read(image, turned_regions(own, turn)) for turn in (-TILT_DEG, TILT_DEG)),
+        ]
+        moved = [_gap(look.keypoints, read.keypoints) for look in looks]
+        right = np.stack([look.right_probability for look in looks])
+        is_right = right >= 0.5
+        same = np.all([look.is_same_side for look in looks], axis=0)
+        return Readings(
+            keypoints=read.keypoints,
+            right_probability=right.mean(0),
+            presence=np.concatenate([look.presence for look in looks], axis=1),
+            gap=np.max([*moved, *(look.gap for look in looks)], axis=0),
+            is_same_side=same & (is_right == is_right[0]).all(0),
         )
 
     def close(self) -> None:
@@ -201,6 +229,26 @@ class Teacher:
         for look in self._looks:
             look.close()
         self._refiner.close()
+
+    def _read_places(self, image: np.ndarray) -> tuple[Readings, np.ndarray, np.ndarray]:
+        """Read all places of an image, those that fail at other turns, too.
+
+        Returns:
+            The readings, the candidates' scores (N,), and (N,) whether the crops were turned.
+        """
+        keypoints, prior = self.propose(image)
+        regions = hand_regions(keypoints)
+        read = self.read(image, regions)
+        upright = np.zeros(len(prior), bool)
+        score = two_way_score(read.presence, prior, read.agree, upright)
+        again = np.flatnonzero((score < 0.5) & (prior >= WORTH_A_TURN))
+        turned = [turned_regions(regions[again], turn) for turn in SECOND_TURNS_DEG]
+        others, of = np.concatenate(turned), np.tile(again, len(SECOND_TURNS_DEG))
+        camera = intrinsics_from_fov(*image.shape[:2])
+        shows = np.flatnonzero(self._refiner.read(image, others, camera).score >= TURNED_PRESENCE)
+        read = Readings.joined([read, self.read(image, others[shows])])
+        prior = np.concatenate([prior, prior[of[shows]]])
+        return read, prior, np.concatenate([upright, np.ones(len(shows), bool)])
 
     def _proposed(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield keypoints (N, 21, 2) and scores (N,) of each look at an image."""
@@ -236,6 +284,12 @@ def mirrored_regions(to_image: np.ndarray, width: int) -> np.ndarray:
     mirrored[:, 0] *= -1
     mirrored[:, 0, 2] += width - 1
     return mirrored
+
+
+def _gap(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return (N,) mean distances of keypoints (N, 21, 2), in sizes of the larger hand."""
+    extent = np.maximum(np.ptp(points, axis=1).max(-1), np.ptp(others, axis=1).max(-1))
+    return np.linalg.norm(points - others, axis=-1).mean(-1) / np.maximum(extent, 1.0)
 
 
 def _flipped(image: np.ndarray) -> np.ndarray:

@@ -64,9 +64,9 @@ def test_keypoints_on_a_line_do_no_harm():
     assert len(distinct(np.stack([line, line, line + [0, 300]]), np.array([1, 2, 3]))) == 2
 
 
-def two_way(presence, candidate, agree=True, **options):
-    pair = np.array([presence])
-    return float(two_way_score(pair, np.array([candidate]), np.array([agree]), **options)[0])
+def two_way(presence, candidate, agree=True, is_turned=False):
+    values = (np.array([value]) for value in (presence, candidate, agree, is_turned))
+    return float(two_way_score(*values)[0])
 
 
 @given(PROBABILITIES, PROBABILITIES, PROBABILITIES, PROBABILITIES, st.booleans())
