@@ -154,6 +154,11 @@ def compare(folder: Path) -> Comparison:
         path = folder / image.name
         if path in known:
             result.add(path, (image.width, image.height), list(image.hands), known[path])
+    if not result.counts["images"]:
+        raise HandmeshError(
+            f"No image of {folder / FILE_NAME} is listed in a labels.json below {folder}: give a "
+            "folder that was labelled as a whole."
+        )
     return result
 
 
@@ -208,6 +213,7 @@ def main() -> int:
             for kind in ("added", "ignored", "differs", "missed")
             for crop in result.crops.get(kind, [])[: args.each]
         ]
+        crops = crops or [np.zeros((SIDE, SIDE, 3), np.uint8)]
         crops += [np.zeros((SIDE, SIDE, 3), np.uint8)] * (-len(crops) % 8)
         rows = [np.hstack(crops[start : start + 8]) for start in range(0, len(crops), 8)]
         cv2.imwrite(str(args.sheet), np.vstack(rows))

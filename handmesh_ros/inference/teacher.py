@@ -65,7 +65,8 @@ class Readings:
         keypoints: (N, 21, 2) pixels, the mean of the first two readings.
         right_probability: (N,) P(right hand), the mean of all.
         presence: (N, R) probability that the place shows a hand.
-        gap: (N,) greatest mean distance of two readings' keypoints, in hand sizes.
+        gap: (N,) mean distance of two readings' keypoints, in hand sizes; of several crops that
+            of the first or of most, whichever is greater.
         is_same_side: (N,) bool, all say the same side.
     """
 
@@ -212,7 +213,7 @@ class Teacher:
             self.read(image, scaled_regions(own, WIDER)),
             *(self.read(image, turned_regions(own, turn)) for turn in (-TILT_DEG, TILT_DEG)),
         ]
-        moved = [_gap(look.keypoints, read.keypoints) for look in looks]
+        gaps = [np.maximum(_gap(look.keypoints, read.keypoints), look.gap) for look in looks]
         right = np.stack([look.right_probability for look in looks])
         is_right = right >= 0.5
         same = np.all([look.is_same_side for look in looks], axis=0)
@@ -220,7 +221,7 @@ class Teacher:
             keypoints=read.keypoints,
             right_probability=right.mean(0),
             presence=np.concatenate([look.presence for look in looks], axis=1),
-            gap=np.max([*moved, *(look.gap for look in looks)], axis=0),
+            gap=np.maximum(gaps[0], np.median(gaps, axis=0)),
             is_same_side=same & (is_right == is_right[0]).all(0),
         )
 
