@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handmesh_ros.arguments import count
+from handmesh_ros.arguments import count, number
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES, SKELETON
 from handmesh_ros.training.datasets.dataset import ignored_hands
@@ -48,11 +48,13 @@ class Comparison:
         counts: by what became of them.
         errors: (21,) of each hand that was found, keypoints' distances in sizes of the known box.
         crops: by kind, crops for the sheet.
+        iou: least share of their union that two boxes of one hand have in common.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[np.ndarray] = field(default_factory=list)
     crops: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    iou: float = 0.5
 
     def add(
         self, picture: Path, size: tuple[int, int], hands: list[LabelledHand], known: list[Any]
@@ -73,7 +75,7 @@ class Comparison:
         boxes = clip_boxes(np.array([hand.box for hand in hands]).reshape(-1, 4), *size)
         score = np.array([hand.score for hand in hands])
         score += [0 if hand.is_ignored else 1 for hand in hands]
-        matched = match(score, boxes, true_boxes, 0.5)
+        matched = match(score, boxes, true_boxes, self.iou)
         to_hidden = match(score, boxes, hidden_boxes, 0.3)
         self.counts.update(images=1, known=len(truth))
         for hand, at, hidden_at in zip(hands, matched, to_hidden, strict=True):
@@ -138,7 +140,7 @@ class Comparison:
         yield f"added: {added} labelled, {self.counts['added, ignored']} to be ignored"
 
 
-def compare(folder: Path) -> Comparison:
+def compare(folder: Path, iou: float = 0.5) -> Comparison:
     """Compare the labels of a folder with what its sets know.
 
     Raises:
@@ -149,7 +151,7 @@ def compare(folder: Path) -> Comparison:
     for file in sorted(folder.rglob("labels.json")):
         for name, hands in json.loads(file.read_text()).items():
             known[file.parent / "images" / name] = hands if isinstance(hands, list) else [hands]
-    result = Comparison()
+    result = Comparison(iou=iou)
     for image in images:
         path = folder / image.name
         if path in known:
@@ -194,6 +196,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sheet", type=Path, help="picture to draw")
+    parser.add_argument(
+        "--iou", type=number(0, 1), default=0.5, help="of boxes of one hand (%(default)s)"
+    )
     parser.add_argument("--each", type=count(), default=24, help="crops of a kind (%(default)s)")
     parser.add_argument("--unpack", type=Path, metavar="SHARDS", help="make the folder of these")
     parser.add_argument("--limit", type=count(), default=60, help="images (%(default)s)")
@@ -202,7 +207,7 @@ def main() -> int:
         if args.unpack:
             unpack(args.unpack, args.folder, args.limit)
             return 0
-        result = compare(args.folder)
+        result = compare(args.folder, args.iou)
     except HandmeshError as error:
         print(error, file=sys.stderr)
         return 1

@@ -56,3 +56,21 @@ def test_no_hands():
         np.zeros((0, 21, 2)), np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool)
     )
     assert label_findings(Findings(none, np.zeros(0)), 9, 9, strict=0.9, loose=0.2) == []
+
+
+@pytest.mark.parametrize("shift, scale, count", [(5, 1, 1), (8, 0.4, 1), (60, 1, 2)])
+def test_a_doubtful_place_on_a_labelled_hand_is_left_out(shift, scale, count):
+    middle = HAND.mean(0)
+    other = (HAND - middle) * scale + middle + [shift, 0]
+    read = Readings(
+        keypoints=np.stack([HAND, other]),
+        right_probability=np.array([0.9, 0.9]),
+        presence=np.ones((2, 2)),
+        gap=np.array([0.02, 0.3]),
+        is_same_side=np.ones(2, bool),
+    )
+    found = Findings(read, np.float32([0.99, 0.5]))
+    hands = label_findings(found, 200, 200, strict=0.9, loose=0.2)
+    assert [hand.is_ignored for hand in hands] == [False, True][:count]
+    doubtful = Findings(read, np.float32([0.5, 0.5]))
+    assert len(label_findings(doubtful, 200, 200, strict=0.9, loose=0.2)) == 2
