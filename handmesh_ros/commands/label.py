@@ -1,4 +1,4 @@
-"""`handmesh label`: 2D labels for a folder of photographs, made by MediaPipe."""
+"""`handmesh label`: 2D labels for a folder of photographs, by MediaPipe or by our own networks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from pathlib import Path
 
 from handmesh_ros.arguments import count, number
 from handmesh_ros.commands.frames import Source, find_sources, quiet_decoders
+from handmesh_ros.commands.label_teacher import (
+    add_teacher_arguments,
+    check_teacher_arguments,
+    label_with_teacher,
+)
 from handmesh_ros.commands.places import Originals, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.photos import read_photo
@@ -19,6 +24,9 @@ from handmesh_ros.training.datasets.hand_labels import (
     write_hand_labels,
 )
 from handmesh_ros.training.datasets.pseudo_labels import Finder, label_hands, mediapipe_finder
+
+MIN_SCORE, MAX_HANDS = 0.8, 8
+"""Usual values of `--min-score` and `--max-hands`."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,28 +40,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-score",
         type=number(0, 1),
-        default=0.8,
         metavar="P",
-        help="less certain hands are not labelled (%(default)s)",
+        help=f"less certain hands are not labelled ({MIN_SCORE:g}; not with --teacher)",
     )
     parser.add_argument(
         "--max-hands",
         type=count(),
-        default=8,
         metavar="N",
-        help="in a photograph (%(default)s)",
+        help=f"in a photograph ({MAX_HANDS}; not with --teacher)",
     )
+    add_teacher_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run `handmesh label`.
 
     Raises:
+        argparse.ArgumentError: options do not go together.
         HandmeshError: there is no readable photograph, or the labels cannot be written.
     """
+    check_teacher_arguments(args)
     if not args.folder.is_dir():
         raise HandmeshError(f"{args.folder} is no folder; give one with photographs.")
     output = args.output or args.folder / FILE_NAME
+    if args.teacher:
+        label_with_teacher(args, output)
+        return
     sources = [
         Source(source.path, Path(os.path.relpath(source.path, output.parent)))
         for source in find_sources(args.folder)
@@ -62,8 +74,9 @@ def run(args: argparse.Namespace) -> None:
     Originals(source.path for source in sources).check(output)
     check_place(output)
     quiet_decoders()
-    find = mediapipe_finder(args.max_hands)
-    images = list(label_photographs(sources, find, args.min_score))
+    find = mediapipe_finder(args.max_hands or MAX_HANDS)
+    min_score = MIN_SCORE if args.min_score is None else args.min_score
+    images = list(label_photographs(sources, find, min_score))
     if not images:
         raise HandmeshError(f"The folder {args.folder} holds no photograph that can be read.")
     write_hand_labels(output, images, "MediaPipe Hands 0.10, agreeing with its mirror image")

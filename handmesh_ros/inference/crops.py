@@ -88,6 +88,13 @@ def turned_regions(to_image: np.ndarray, turn_deg: float) -> np.ndarray:
     ).astype(np.float32)
 
 
+def scaled_regions(to_image: np.ndarray, factor: float) -> np.ndarray:
+    """Return regions (N, 2, 3), larger by a factor about their middles."""
+    linear = to_image[:, :, :2]
+    shift = to_image[:, :, 2] + linear.sum(2) * (CROP_SIDE / 2) * (1 - factor)
+    return np.concatenate([linear * factor, shift[:, :, None]], axis=2).astype(np.float32)
+
+
 def regions_alike(to_image: np.ndarray) -> np.ndarray:
     """Return (N, N) whether two regions show nearly the same, equally upright.
 

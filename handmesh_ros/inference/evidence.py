@@ -18,6 +18,11 @@ BIAS = {Effort.FAST: 0.9, Effort.BALANCED: 0.3, Effort.BEST: 0.0}
 """Is added, from the same regression: the more is looked at, the fewer of the candidates are
 hands."""
 
+TWO_WAY_PRESENCE, TWO_WAY_CANDIDATE, TWO_WAY_AGREES = 0.9, 0.85, 1.05
+TWO_WAY_TURNED, TWO_WAY_BIAS = -0.45, 0.0
+"""The same for places that are read twice, as they are and mirrored: of the mean log-odds of
+presence, of the candidate's score, for readings that agree, for turned crops, and in any case."""
+
 LEAST_ODDS = 1e-4
 """Neither reading is taken to be surer than this."""
 
@@ -41,6 +46,23 @@ def summed_score(
     """
     odds = PRESENCE_WEIGHT * _log_odds(presence) + CANDIDATE_WEIGHT * _log_odds(candidate)
     odds += BIAS[effort] + is_turned * TURNED
+    return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
+
+
+def two_way_score(
+    presence: np.ndarray, candidate: np.ndarray, agree: np.ndarray, is_turned: np.ndarray
+) -> np.ndarray:
+    """Return the (N,) float32 probability that places are hands that were read several times.
+
+    Args:
+        presence: (N, R) probabilities that crops and their mirror images show a hand.
+        candidate: (N,) score of what was looked at.
+        agree: (N,) bool, the readings agree.
+        is_turned: (N,) bool, the crop was turned because the upright one failed.
+    """
+    presence_odds = _log_odds(presence)
+    odds = TWO_WAY_PRESENCE * presence_odds.mean(1) + TWO_WAY_CANDIDATE * _log_odds(candidate)
+    odds += TWO_WAY_BIAS + TWO_WAY_AGREES * agree + is_turned * TWO_WAY_TURNED
     return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
 
 

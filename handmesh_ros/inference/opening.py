@@ -1,7 +1,9 @@
-"""`open_finder`: models and options to what finds the hands of an image."""
+"""`open_finder`, `open_teacher`: models and options to what finds the hands of an image."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -10,9 +12,16 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
+from handmesh_ros.inference.teacher import Proposer, Teacher
 from handmesh_ros.runtime.backend import Opener, open_backend
 from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.runtime.models import BUNDLED_MODELS, DETAIL_MODEL, REFINEMENT_MODEL, find_model
+from handmesh_ros.runtime.models import (
+    BUNDLED_MODELS,
+    CAMERA_MODEL,
+    DETAIL_MODEL,
+    REFINEMENT_MODEL,
+    find_model,
+)
 from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
 
 HandFinder: TypeAlias = Estimator | TwoLooks | RefiningEstimator
@@ -110,6 +119,37 @@ def open_finder(
     except BaseException:
         finder.close()
         raise
+
+
+def open_teacher(
+    backend: str = "auto",
+    proposers: Sequence[Proposer] = (),
+    *,
+    threads: int | None = None,
+    opener: Opener = open_backend,
+) -> Teacher:
+    """Load the bundled models for a teacher.
+
+    Args:
+        backend: of all.
+        proposers: find more places to read.
+        threads: CPU threads inside one run; None lets the backend choose.
+        opener: loads a graph.
+
+    Raises:
+        HandmeshError: a model or the backend cannot be used.
+    """
+    with ExitStack() as opened:
+        looks = []
+        for model in (CAMERA_MODEL, DETAIL_MODEL):
+            look = Estimator.from_file(model, backend, threads=threads, opener=opener)
+            opened.callback(look.close)
+            looks.append(look)
+        reader = opener(REFINEMENT_MODEL, backend, threads=threads)
+        opened.callback(reader.close)
+        teacher = Teacher(looks, HandRefiner(reader), proposers)
+        opened.pop_all()
+    return teacher
 
 
 def _add_refiner(

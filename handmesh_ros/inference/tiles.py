@@ -8,27 +8,35 @@ from handmesh_ros.hand.hands import Hands
 from handmesh_ros.runtime.estimator import Estimator, Timings
 from handmesh_ros.runtime.two_looks import TwoLooks
 
-TILE_SHARE = 0.6
-"""Of the image's width and height: two by two tiles, which overlap by a third of theirs."""
+OVERLAP = 1 / 3
+"""Of a tile's width and height that it shares with the next."""
 
 LARGEST_SHARE = 0.6
 """A find above this share of its tile's longer side belongs to the look at the whole image."""
 
 
-def tile_corners(height: int, width: int) -> list[tuple[int, int, int, int]]:
-    """Return x0, y0, x1, y1 of the tiles of an image; none where it is too small for any."""
-    tile_height, tile_width = round(TILE_SHARE * height), round(TILE_SHARE * width)
+def tile_corners(height: int, width: int, across: int = 2) -> list[tuple[int, int, int, int]]:
+    """Return x0, y0, x1, y1 of the tiles of an image; none where it is too small for any.
+
+    Args:
+        height: of the image, pixels.
+        width: of the image, pixels.
+        across: tiles beside each other, and below each other; at least 2.
+    """
+    share = 1 / (across - (across - 1) * OVERLAP)
+    tile_height, tile_width = round(share * height), round(share * width)
     if min(tile_height, tile_width) < 2:
         return []
+    steps = [step / (across - 1) for step in range(across)]
     return [
         (x, y, x + tile_width, y + tile_height)
-        for y in (0, height - tile_height)
-        for x in (0, width - tile_width)
+        for y in (round(step * (height - tile_height)) for step in steps)
+        for x in (round(step * (width - tile_width)) for step in steps)
     ]
 
 
 def propose_on_tiles(
-    finder: Estimator | TwoLooks, image: np.ndarray, intrinsics: np.ndarray
+    finder: Estimator | TwoLooks, image: np.ndarray, intrinsics: np.ndarray, across: int = 2
 ) -> tuple[Hands, Timings]:
     """Find hands on each tile of an image.
 
@@ -36,13 +44,15 @@ def propose_on_tiles(
         finder: finds hands; with two input sizes, the larger one is used.
         image: (H, W, 3) uint8 RGB.
         intrinsics: (4,) fx, fy, cx, cy, pixels of `image`.
+        across: tiles beside each other, and below each other.
 
     Returns:
         The hands, in pixels of `image`, and the time that it took.
     """
     look = finder.far if isinstance(finder, TwoLooks) else finder
     found, timings = [], Timings()
-    for x0, y0, x1, y1 in tile_corners(*image.shape[:2]):
+    height, width = image.shape[:2]
+    for x0, y0, x1, y1 in tile_corners(height, width, across):
         corner = np.array([x0, y0], np.float32)
         camera = np.concatenate([intrinsics[:2], intrinsics[2:] - corner])
         hands = look(image[y0:y1, x0:x1], camera)

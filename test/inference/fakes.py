@@ -113,7 +113,7 @@ class FakeReader:
         assert len(crops) == len(to_image) == len(intrinsics) <= self.sidecar.max_hands
         self.batches.append(len(crops))
         light = crops.astype(float).max((1, 2, 3)) / 255
-        points = np.stack([IN_CROP + _middle(crop) - ORIGIN for crop in crops])
+        points = np.stack([IN_CROP + middle_of(crop) - ORIGIN for crop in crops])
         points = points @ to_image[:, :, :2].transpose(0, 2, 1) + to_image[:, None, :, 2]
         hands = hands_of(points.astype(np.float32), np.clip(light, 0.001, 0.999))
         names = {"keypoints_2d": "joints_2d", "right_probability": "handedness"}
@@ -132,7 +132,8 @@ class FakeReader:
         self.is_open = False
 
 
-def _middle(crop: np.ndarray) -> np.ndarray:
+def middle_of(crop: np.ndarray) -> np.ndarray:
+    """Return (2,) where the light is in a crop, pixels."""
     y, x = np.nonzero(crop[..., 0] > crop[..., 0].max() / 2)
     return np.array([x.mean(), y.mean()]) if len(x) else ORIGIN
 

@@ -9,6 +9,7 @@ from handmesh_ros.inference.crops import (
     cut_crops,
     hand_regions,
     regions_alike,
+    scaled_regions,
     square_regions,
     turned_regions,
 )
@@ -106,3 +107,12 @@ def test_alike_are_regions_of_one_place_size_and_turn():
     expected = np.eye(5, dtype=bool)
     expected[0, 1] = expected[1, 0] = True
     np.testing.assert_array_equal(alike, expected)
+
+
+def test_regions_are_scaled_about_their_middles():
+    regions = hand_regions(np.stack([hand_at(150, 100), hand_at(90, 120, 60)]))
+    larger = scaled_regions(regions, 1.3)
+    middle = [CROP_SIDE / 2, CROP_SIDE / 2]
+    for one, other in zip(regions, larger, strict=True):
+        np.testing.assert_allclose(mapped(one, middle), mapped(other, middle), atol=1e-3)
+        np.testing.assert_allclose(other[:, :2], 1.3 * one[:, :2], rtol=1e-6)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handmesh_ros.inference.effort import Effort
-from handmesh_ros.inference.evidence import are_among, distinct, summed_score
+from handmesh_ros.inference.evidence import are_among, distinct, summed_score, two_way_score
 
 PROBABILITIES = st.floats(0, 1)
 
@@ -62,3 +62,23 @@ def test_are_among_finds_hands_that_are_known():
 def test_keypoints_on_a_line_do_no_harm():
     line = np.stack([np.linspace(0, 100, 21), np.zeros(21)], 1)
     assert len(distinct(np.stack([line, line, line + [0, 300]]), np.array([1, 2, 3]))) == 2
+
+
+def two_way(presence, candidate, agree=True, is_turned=False):
+    values = (np.array([value]) for value in (presence, candidate, agree, is_turned))
+    return float(two_way_score(*values)[0])
+
+
+@given(PROBABILITIES, PROBABILITIES, PROBABILITIES, PROBABILITIES, st.booleans())
+def test_more_evidence_of_two_readings_is_never_less_sure(low, high, mirrored, other, agree):
+    low, high = sorted([low, high])
+    assert two_way((low, mirrored), other, agree) <= two_way((high, mirrored), other, agree)
+    assert two_way((mirrored, other), low, agree) <= two_way((mirrored, other), high, agree)
+    assert two_way((low, high), other, agree) == two_way((high, low), other, agree)
+
+
+def test_agreement_and_a_crop_that_was_upright_speak_for_a_hand():
+    sure = two_way((0.9, 0.8), 0.4)
+    assert sure > two_way((0.9, 0.8), 0.4, agree=False)
+    assert sure > two_way((0.9, 0.8), 0.4, is_turned=True)
+    assert two_way((0.999, 0.02), 0.3) < 0.9 < two_way((0.999, 0.98), 0.3)

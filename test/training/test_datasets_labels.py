@@ -12,6 +12,7 @@ from handmesh_ros.training.datasets.hand_labels import (
     LabelledHand,
     LabelledImage,
     read_hand_labels,
+    read_labelled_images,
     write_hand_labels,
 )
 from handmesh_ros.training.datasets.photographs import find_sets, read_photographs
@@ -115,6 +116,52 @@ def test_the_file_is_in_cocos_format(labelled):
     assert first["num_keypoints"] == 21 and len(first["keypoints"]) == 63
     assert first["bbox"] == [10, 10, 80, 80] and first["area"] == 6400
     assert doubtful["num_keypoints"] == 0 and not any(doubtful["keypoints"])
+
+
+def test_places_to_be_ignored_leave_their_image_in(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), IMAGE)
+    box = np.array([10, 20, 40, 60], np.float32)
+    hands = [
+        LabelledHand(POINTS, box, True, 0.9, WORLD),
+        LabelledHand(None, box + 5, False, 0.3, is_ignored=True),
+    ]
+    write_hand_labels(tmp_path / "hands.json", [LabelledImage("a.png", 120, 100, hands)], "a test")
+    annotations = json.loads((tmp_path / "hands.json").read_text())["annotations"]
+    assert [annotation["iscrowd"] for annotation in annotations] == [0, 1]
+    (photograph,) = read_photographs(tmp_path)
+    np.testing.assert_allclose(photograph.ignored, [box + 5])
+    assert len(photograph.read()) == 1
+    sample = photograph.read(with_joints=True, with_ignored=True)
+    np.testing.assert_allclose(sample.box[1], box + 5)
+    np.testing.assert_allclose(sample.keypoints_2d[1], np.tile([30, 45], (21, 1)))
+    assert sample.visible_fraction[1] == 0 and not sample.keypoints_visible[1].any()
+    assert sample.joints.shape == (2, 21, 3) and not sample.joints[1].any()
+
+
+def test_places_to_be_ignored_alone_make_no_label(tmp_path, caplog):
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), IMAGE)
+    hand = {"keypoints": POINTS.tolist(), "handedness": "left"}
+    for wrong in ([{"ignored_box": [1, 2, 3, 4]}], [hand, {"ignored_box": [1, 2, 3]}]):
+        (tmp_path / "labels.json").write_text(json.dumps({"a.png": wrong}))
+        with pytest.raises(HandmeshError, match="No usable photograph"):
+            read_photographs(tmp_path)
+
+
+def test_labelled_images_are_read_as_they_were_written(tmp_path):
+    box = np.array([10, 20, 40, 60], np.float32)
+    hands = [
+        LabelledHand(POINTS, box, True, 0.9, WORLD),
+        LabelledHand(None, box, False, 0.25),
+        LabelledHand(None, box, False, 0.5, is_ignored=True),
+    ]
+    images = [LabelledImage("a.png", 120, 100, hands), LabelledImage("b.png", 9, 8, [])]
+    write_hand_labels(tmp_path / "one.json", images, "a test")
+    source, read = read_labelled_images(tmp_path / "one.json")
+    assert source == "a test"
+    write_hand_labels(tmp_path / "two.json", read, source)
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    np.testing.assert_allclose(read[0].hands[0].keypoints, POINTS, atol=0.01)
 
 
 @pytest.mark.parametrize("keypoints", [[], [1.0] * 60, [1.0, 2.0, 0.0] * 21])

@@ -93,6 +93,7 @@ def test_the_split_is_a_partition(photo_set):
         ("4/IMG_4678.JPG", "5/IMG_4669.JPG"),
         ("2_pic00443.jpg", "2_pic00459.jpg"),
         ("IMG-20230312-WA0064.jpg", "IMG-20230312-WA0079.jpg"),
+        ("video_frames/a/clip.mp4/000015.jpg", "video_frames/a/clip.mp4/000990.jpg"),
         (
             "abh_Hello-b510cfae-458b-11ee-8b63-005056c00008.jpg",
             "abh_Hello-b8b179b4-458b-11ee-8861-005056c00008.jpg",

@@ -11,10 +11,12 @@ from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.training.datasets import cutouts, prepare
 from handmesh_ros.training.datasets.annotated import project
+from handmesh_ros.training.datasets.augment import letterbox
 from handmesh_ros.training.datasets.composites import CompositeOptions
 from handmesh_ros.training.datasets.cutouts import cut_out_all
+from handmesh_ros.training.datasets.dataset import collate, ignored_hands
 from handmesh_ros.training.datasets.photographs import read_photographs
-from handmesh_ros.training.datasets.prepare import compose, store_photographs
+from handmesh_ros.training.datasets.prepare import CompositeMaker, compose, store_photographs
 from handmesh_ros.training.sample import assumed_intrinsics
 from handmesh_ros.training.shards import ShardDataset
 
@@ -65,6 +67,34 @@ def test_a_shape_in_space_makes_complete_3d_labels(photo_set, tmp_path):
     assert full.has_3d.tolist() == [1] and not full.colors.any()
     assert np.linalg.norm(full.joints[0] - place, axis=1).max() < 0.01
     assert np.abs(full.rotations[0, 1:] - np.eye(3)).mean() < 0.05
+
+
+def test_places_to_be_ignored_are_stored_and_never_a_ground_of_composites(photo_set, tmp_path):
+    file = photo_set / "labels.json"
+    labels = json.loads(file.read_text())
+    labels["two.png"] = [labels["two.png"], {"ignored_box": [5, 6, 45, 66]}]
+    file.write_text(json.dumps(labels))
+    store_photographs(tmp_path / "out", [photo_set], "all")
+    stored = ShardDataset(tmp_path / "out")
+    assert [ignored_hands(stored[i]).tolist() for i in range(2)] == [[False], [False, True]]
+    np.testing.assert_allclose(stored[1].box[1], [5, 6, 45, 66])
+    batch = collate([letterbox(stored[1], 96, 96)])
+    assert batch["ignore"][0, :3].tolist() == [False, True, False]
+    assert batch["valid"][0, :3].tolist() == [True, True, False]
+
+    grounds = []
+
+    class Maker(CompositeMaker):
+        def __init__(self, cutouts, backgrounds, whole, options, seed):
+            grounds.extend(photograph.source for photograph in whole)
+            assert len(cutouts) == 2
+            super().__init__(cutouts, backgrounds, whole, options, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare, "CompositeMaker", Maker)
+        options = CompositeOptions(size=96)
+        compose(tmp_path / "made", 1, seed=3, sources=[photo_set], split="all", options=options)
+    assert grounds == ["drawn/one.png"]
 
 
 def test_composites_are_the_same_whole_or_in_parts(photo_set, tmp_path):

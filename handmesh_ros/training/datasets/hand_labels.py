@@ -18,6 +18,9 @@ from handmesh_ros.training.datasets.coco import CocoFile, HandCategory, hand_cat
 
 FILE_NAME = "hands.json"
 
+FRAMES_FOLDER = "video_frames"
+"""Frames of videos that are labelled lie in this folder beside the file, a folder a video."""
+
 
 @dataclass(frozen=True)
 class LabelledHand:
@@ -29,6 +32,7 @@ class LabelledHand:
         is_right: whether it is a right hand.
         score: confidence in the label, 0 to 1.
         world: (21, 3) metres, the hand's shape in space (see `photographs`); None if unknown.
+        is_ignored: what the box holds is neither a hand nor background; without keypoints.
     """
 
     keypoints: np.ndarray | None
@@ -36,6 +40,7 @@ class LabelledHand:
     is_right: bool
     score: float
     world: np.ndarray | None = None
+    is_ignored: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,8 @@ def read_hand_labels(path: Path) -> CocoLabels:
 
     Keypoints are put into our order where their category names them in another. A hand without 21
     labelled keypoints has `keypoints` None, which makes readers leave its image out: training on
-    it would teach that the hand is background.
+    it would teach that the hand is background. A place to be ignored (`iscrowd` 1) has
+    `ignored_box`.
 
     Raises:
         HandmeshError: the file is missing, cut short or not in the format.
@@ -127,11 +133,35 @@ def read_hand_labels(path: Path) -> CocoLabels:
     try:
         return labels_of_coco(parse_json(path.read_bytes()))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise HandmeshError(
-            f"The file {path} is no complete list of hands in COCO's format ({reason}); write it "
-            "again with `handmesh label`."
-        ) from error
+        raise _no_labels(path, error) from error
+
+
+def read_labelled_images(path: Path) -> tuple[str, list[LabelledImage]]:
+    """Return what made a file's labels, and the images as `write_hand_labels` was given them.
+
+    Raises:
+        HandmeshError: the file is missing, cut short, or was not written by `write_hand_labels`.
+    """
+    try:
+        content = parse_json(path.read_bytes())
+        hands: dict[Any, list[LabelledHand]] = {image["id"]: [] for image in content["images"]}
+        for annotation in content["annotations"]:
+            hands[annotation["image_id"]].append(_labelled_hand(annotation))
+        images = [
+            LabelledImage(image["file_name"], image["width"], image["height"], hands[image["id"]])
+            for image in content["images"]
+        ]
+        return str(content["info"]["source"]), images
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _no_labels(path, error) from error
+
+
+def _no_labels(path: Path, error: Exception) -> HandmeshError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return HandmeshError(
+        f"The file {path} is no complete list of hands in COCO's format ({reason}); write it "
+        "again with `handmesh label`."
+    )
 
 
 def labels_of_coco(content: Any) -> CocoLabels:
@@ -154,7 +184,7 @@ def labels_of_coco(content: Any) -> CocoLabels:
                 left_out["annotations of other things than hands"] += 1
                 continue
             hand = _hand(annotation, category, _size(image))
-            if hand["keypoints"] is not None and hand in hands:
+            if hand.get("keypoints") is not None and hand in hands:
                 left_out["annotations that are there twice"] += 1
                 continue
             hands.append(hand)
@@ -175,7 +205,7 @@ def _annotation(number: int, image: int, hand: LabelledHand) -> dict[str, Any]:
         "id": number,
         "image_id": image,
         "category_id": 1,
-        "iscrowd": 0,
+        "iscrowd": int(hand.is_ignored),
         "bbox": [x0, y0, width, height],
         "area": round(width * height, 2),
         "num_keypoints": 0 if hand.keypoints is None else 21,
@@ -190,6 +220,8 @@ def _hand(
     annotation: dict[str, Any], category: HandCategory, size: tuple[int, int] | None
 ) -> dict[str, Any]:
     """Return an annotation in the form of `labels.json`; one that cannot be used has None."""
+    if annotation.get("iscrowd") and (box := _box(annotation)) is not None:
+        return {"ignored_box": box.tolist(), "size": size}
     attributes = annotation.get("attributes")
     told = annotation.get("handedness")
     if told is None and isinstance(attributes, dict):  # As CVAT exports what was asked for.
@@ -229,3 +261,33 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return (width, height) if min(width, height) > 0 else None
+
+
+def _box(annotation: dict[str, Any]) -> np.ndarray | None:
+    """Return (4,) x0, y0, x1, y1 pixels, or None where there is none."""
+    try:
+        box = np.asarray(annotation["bbox"], np.float32).reshape(4)
+    except (KeyError, TypeError, ValueError):
+        return None
+    usable = np.isfinite(box).all() and (box[2:] > 0).all()
+    return np.concatenate([box[:2], box[:2] + box[2:]]) if usable else None
+
+
+def _labelled_hand(annotation: dict[str, Any]) -> LabelledHand:
+    """Return what `_annotation` made an annotation of.
+
+    Raises:
+        KeyError, ValueError: something is missing.
+    """
+    box, world = _box(annotation), annotation.get("world")
+    if box is None:
+        raise ValueError(f"the hand {annotation['id']} has no box")
+    points = np.asarray(annotation["keypoints"], np.float32).reshape(21, 3)
+    return LabelledHand(
+        keypoints=points[:, :2] if annotation["num_keypoints"] else None,
+        box=box,
+        is_right=annotation["handedness"] == SIDES[1],
+        score=float(annotation["score"]),
+        world=None if world is None else np.asarray(world, np.float32),
+        is_ignored=bool(annotation["iscrowd"]),
+    )

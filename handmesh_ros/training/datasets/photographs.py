@@ -5,7 +5,8 @@ to one hand or to a list of hands, each `{"keypoints": 21 × [x, y] in pixels, "
 or "right"}` in the keypoint order of `hand/conventions.py`. The side is the anatomical one as the
 hand is seen in the image; a mirrored selfie counts as what it looks like. A hand may have
 `"world"`, 21 × [x, y, z] metres about any origin, in the frame of a camera that looks straight at
-the hand, as MediaPipe gives them: pseudo-labels of its shape in space.
+the hand, as MediaPipe gives them: pseudo-labels of its shape in space. An entry `{"ignored_box":
+[x0, y0, x1, y1]}`, pixels, is a place that is neither a hand nor background.
 
 A folder with `hands.json`, COCO's format as `handmesh label` writes it, is a set as well; its
 images lie where the file says, relative to the folder.
@@ -54,6 +55,7 @@ class Photograph:
         keypoints: (N, 21, 2) float32, pixels.
         is_right: (N,) bool.
         world: (N, 21, 3) float32 metres, see above; zeros for hands without.
+        ignored: (M, 4) float32 x0, y0, x1, y1 pixels, neither hands nor background.
         source_set: name of the folder it belongs to.
         name: its path below `images/`, as in `labels.json`.
         size: width and height, pixels, of the image that was labelled; None where not known.
@@ -63,16 +65,19 @@ class Photograph:
     keypoints: np.ndarray
     is_right: np.ndarray
     world: np.ndarray
+    ignored: np.ndarray
     source_set: str
     name: str
     size: tuple[int, int] | None = None
 
-    def read(self, with_joints: bool = False) -> Sample:
+    def read(self, with_joints: bool = False, with_ignored: bool = False) -> Sample:
         """Return the photograph as a sample with 2D labels.
 
         Args:
             with_joints: fill in `joints` and `translation` where `world` is known. They are no
                 complete 3D labels (`has_3d` 0) until `fit_samples` makes them so.
+            with_ignored: the boxes to be ignored follow as hands whose `visible_fraction` is 0,
+                so that training neither demands nor forbids a hand there.
 
         Raises:
             HandmeshError: the image cannot be read, is not the one that was labelled, or a hand
@@ -80,32 +85,40 @@ class Photograph:
         """
         image = read_photo(self.path)
         height, width = image.shape[:2]
-        keypoints = self._keypoints_in(width, height)
+        keypoints = self._points_in(self.keypoints, width, height)
         if not points_inside(keypoints, (0, 0, width, height)).any(axis=1).all():
             raise HandmeshError(
                 f"A hand of {self.path} lies outside of the image: correct or remove its label."
             )
+        ignored = self.ignored if with_ignored else self.ignored[:0]
+        corners = self._points_in(ignored.reshape(-1, 2, 2), width, height)
         sample = Sample.from_keypoints(
-            image, keypoints, self.is_right, source=f"{self.source_set}/{self.name}"
+            image,
+            np.concatenate([keypoints, np.repeat(corners.mean(1, keepdims=True), 21, axis=1)]),
+            np.concatenate([self.is_right, np.zeros(len(ignored), bool)]),
+            source=f"{self.source_set}/{self.name}",
         )
+        if len(ignored):
+            sample = _hidden(sample, corners.reshape(-1, 4))
         if not with_joints:
             return sample
+        worlds = np.concatenate([self.world, np.zeros((len(ignored), 21, 3), np.float32)])
         joints = np.stack(
             [
                 joints_on_rays(world, points, sample.intrinsics)
-                for world, points in zip(self.world, keypoints, strict=True)
+                for world, points in zip(worlds, sample.keypoints_2d, strict=True)
             ]
         )
         return sample.replace(joints=joints, translation=joints[:, WRIST])
 
-    def _keypoints_in(self, width: int, height: int) -> np.ndarray:
-        """Return (N, 21, 2) pixels of an image that is the labelled one or a copy in another size.
+    def _points_in(self, points: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Return points (..., 2) in an image that is the labelled one or a copy in another size.
 
         Raises:
             HandmeshError: its shape is another.
         """
         if self.size is None or self.size == (width, height):
-            return self.keypoints
+            return points
         labelled = np.array(self.size, np.float32)
         scale = np.array([width, height], np.float32) / labelled
         if abs(labelled[0] * scale[1] - width) > 1 and abs(labelled[1] * scale[0] - height) > 1:
@@ -113,7 +126,7 @@ class Photograph:
                 f"{self.path} has {width} × {height} pixels, but its label is for "
                 f"{self.size[0]} × {self.size[1]}: it was turned or cut since, so label it again."
             )
-        return (self.keypoints + 0.5) * scale - 0.5
+        return (points + 0.5) * scale - 0.5
 
 
 def joints_on_rays(world: np.ndarray, keypoints: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
@@ -173,13 +186,14 @@ def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograp
             others += 1
             continue
         path = images / name
+        boxes = [box for hand in _as_list(entry) if (box := _ignored_box(hand)) is not None]
         hands = [hand for hand in _as_list(entry) if _is_usable(hand)]
         if not path.is_file():
             left_out["without an image"] += 1
-        elif not hands or len(hands) < len(_as_list(entry)):
+        elif not hands or len(hands) + len(boxes) < len(_as_list(entry)):
             left_out["without a usable label for every hand"] += 1
         else:
-            photographs.append(_photograph(path, hands, folder.name, name))
+            photographs.append(_photograph(path, hands, boxes, folder.name, name))
     log_use(file, labels.listed - others, len(photographs), left_out)
     if not photographs:
         raise HandmeshError(
@@ -190,17 +204,20 @@ def read_photographs(folder: str | Path, split: Split = "all") -> list[Photograp
     return photographs
 
 
-def read_samples(photographs: list[Photograph], with_joints: bool = False) -> Iterator[Sample]:
+def read_samples(
+    photographs: list[Photograph], with_joints: bool = False, with_ignored: bool = False
+) -> Iterator[Sample]:
     """Yield the photographs as samples; broken images are skipped and counted in the log.
 
     Args:
         photographs: to read.
         with_joints: see `Photograph.read`.
+        with_ignored: see there, too.
     """
     broken, first = 0, ""
     for photograph in photographs:
         try:
-            yield photograph.read(with_joints)
+            yield photograph.read(with_joints, with_ignored)
         except HandmeshError as error:
             broken, first = broken + 1, first or str(error)
     if broken:
@@ -239,7 +256,10 @@ def source_group(name: str) -> str:
     Versions of one source (`A11_a`, `A11_b`) share their stem. Numbered shots of a camera
     (`IMG_1118`, `IMG-20230312-WA0064`, `2_pic00443`) share the burst of 20 they fall in, whatever
     class folder they were sorted into. Names with a random identifier share what precedes it.
+    Labelled frames of a video (`hand_labels.FRAMES_FOLDER`) share their video.
     """
+    if hand_labels.FRAMES_FOLDER in Path(name).parts[:-1]:
+        return Path(name).parent.as_posix()
     stem = Path(name).stem
     if version := re.fullmatch(r"(.*\d)_[a-z]", stem):
         return version.group(1)
@@ -291,13 +311,33 @@ def _is_usable(hand: Any) -> bool:
     return bool((np.ptp(keypoints, axis=0) > 1).any())  # Fractions of the image are no pixels.
 
 
-def _photograph(path: Path, hands: list[Any], source_set: str, name: str) -> Photograph:
+def _ignored_box(hand: Any) -> np.ndarray | None:
+    """Return (4,) of an entry that is to be ignored; None of any other."""
+    try:
+        box = np.asarray(hand["ignored_box"], np.float32)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return box if box.shape == (4,) and bool(np.isfinite(box).all()) else None
+
+
+def _hidden(sample: Sample, boxes: np.ndarray) -> Sample:
+    """Return the sample with its last hands being boxes (M, 4) of which nothing is visible."""
+    box, fraction = sample.box.copy(), sample.visible_fraction.copy()
+    visible = sample.keypoints_visible.copy()
+    box[-len(boxes) :], fraction[-len(boxes) :], visible[-len(boxes) :] = boxes, 0, 0
+    return sample.replace(box=box, visible_fraction=fraction, keypoints_visible=visible)
+
+
+def _photograph(
+    path: Path, hands: list[Any], boxes: list[np.ndarray], source_set: str, name: str
+) -> Photograph:
     size = hands[0].get("size")  # A tuple comes from `hand_labels` only.
     return Photograph(
         path=path,
         keypoints=np.asarray([hand["keypoints"] for hand in hands], np.float32),
         is_right=np.array([hand["handedness"] == "right" for hand in hands]),
         world=np.stack([_world(hand.get("world")) for hand in hands]),
+        ignored=np.array(boxes, np.float32).reshape(-1, 4),
         source_set=source_set,
         name=name,
         size=size if isinstance(size, tuple) else None,

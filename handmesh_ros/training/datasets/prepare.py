@@ -101,7 +101,8 @@ def compose(
         file = None if cache is None else Path(cache) / f"{found.name}_{split}.npz"
         cutouts += cut_out_all(photographs, file, workers)
     together = [photograph for photographs in sets.values() for photograph in photographs]
-    whole = list(read_samples(together)) if options.photograph > 0 else []
+    complete = [photograph for photograph in together if not len(photograph.ignored)]
+    whole = list(read_samples(complete)) if options.photograph > 0 else []
     maker = CompositeMaker(cutouts, Backgrounds(backgrounds), whole, options, seed)
     name, numbers = f"composite-{seed}-{first:06d}", range(first, first + count)
     shards = NumberedShards(Path(output), name, numbers, maker.encoded)
@@ -136,7 +137,8 @@ def store_photographs(
             photographs += read_photographs(found, split)
     count = 0
     with ShardWriter(Path(output), name="photograph") as writer:
-        template, samples = HandTemplate.bundled(), read_samples(photographs, with_joints=True)
+        template = HandTemplate.bundled()
+        samples = read_samples(photographs, with_joints=True, with_ignored=True)
         while some := list(islice(samples, FITTED_TOGETHER)):
             for sample in fit_samples(some, template, with_colors=False):
                 writer.write(sample.replace(key=f"{count:06d}"))
