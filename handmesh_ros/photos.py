@@ -93,6 +93,11 @@ def read_photo(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
 
 
+def stored_size(content: bytes) -> tuple[int, int]:
+    """Return the width and height that a picture's header tells; (0, 0) where it tells none."""
+    return _header(content)[0]
+
+
 def to_8_bits(image: np.ndarray) -> np.ndarray:
     """Return an image as uint8, scaled by the range that its values show.
 

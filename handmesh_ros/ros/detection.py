@@ -19,6 +19,7 @@ from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.following import HandFollower, Look
 from handmesh_ros.inference.opening import HandFinder
 from handmesh_ros.inference.refining import RefiningEstimator
+from handmesh_ros.photos import stored_size
 from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
 from handmesh_ros.ros.distortion import Undistortion
 from handmesh_ros.ros.encodings import SensorRange
@@ -125,6 +126,7 @@ class HandDetector:
         """
         start = time.perf_counter()
         is_compressed = isinstance(message, CompressedImage)
+        _check_size(message, parameters.max_pixels)
         decode = compressed_to_rgb if is_compressed else image_to_rgb
         rgb = decode(message, self._ranges)
         align: Callable[[np.ndarray], np.ndarray] = np.asarray
@@ -209,3 +211,16 @@ class HandDetector:
                 "positions are a guess and messages say calibrated: false."
             )
         return None
+
+
+def _check_size(message: ImageMessage, max_pixels: int) -> None:
+    """Refuse an image before it is decoded: a small message may stand for gigabytes of pixels."""
+    if isinstance(message, CompressedImage):
+        width, height = stored_size(bytes(message.data))
+    else:
+        width, height = message.width, message.height
+    if width * height > max_pixels:
+        raise HandmeshError(
+            f"The image has {width} × {height} pixels, more than the {max_pixels} of max_pixels: "
+            "make it smaller, or set that parameter higher."
+        )

@@ -102,6 +102,9 @@ class Parameters(ParameterSet):
         choices=("raw", "compressed"),
         read_only=True,
     )
+    max_pixels: int = parameter(
+        100_000_000, "larger images are refused before they are decoded", range=(1, 2**30)
+    )
     image_is_rectified: bool = parameter(
         False, "take the projection matrix P of camera_info instead of the camera matrix K"
     )

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from fakes import hand_at
 from hypothesis import given
 from hypothesis import strategies as st
+from inference_fakes import hand_at
 
 from handmesh_ros.inference.crops import (
     CROP_SIDE,

@@ -1,7 +1,7 @@
 import numpy as np
-from fakes import hand_at
 from hypothesis import given
 from hypothesis import strategies as st
+from inference_fakes import hand_at
 
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.evidence import are_among, distinct, summed_score, two_way_score

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fakes import CAMERA, FakeFinder, FakeReader, hand_at, picture
+from inference_fakes import CAMERA, FakeFinder, FakeReader, hand_at, picture
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.following import HandFollower

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from fakes import CAMERA, FakeFinder, FakeReader, hand_at, picture
 from hypothesis import given
 from hypothesis import strategies as st
+from inference_fakes import CAMERA, FakeFinder, FakeReader, hand_at, picture
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands

@@ -1,9 +1,9 @@
 import cv2
 import numpy as np
 import pytest
-from fakes import FakeFinder, FakeReader, hand_at, hands_of, middle_of, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inference_fakes import FakeFinder, FakeReader, hand_at, hands_of, middle_of, picture
 
 from handmesh_ros.inference.crops import cut_crops, hand_regions, turned_regions
 from handmesh_ros.inference.refiner import HandRefiner

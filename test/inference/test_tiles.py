@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fakes import CAMERA, FakeFinder, hand_at
+from inference_fakes import CAMERA, FakeFinder, hand_at
 
 from handmesh_ros.inference.tiles import propose_on_tiles, tile_corners
 

@@ -1,14 +1,20 @@
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make test`")
 
-from sensor_msgs.msg import CameraInfo
+from inference_fakes import FakeFinder, FakeReader, hand_at, picture
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
+from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.inference.refiner import HandRefiner
+from handmesh_ros.inference.refining import RefiningEstimator
 from handmesh_ros.ros.camera_info import CameraInfos
 from handmesh_ros.ros.detection import HandDetector
 from handmesh_ros.ros.messages import image_message
@@ -108,3 +114,52 @@ def test_depth_is_undistorted_with_the_colours_and_not_mixed():
     assert np.mean((seen > 100) == (found == 0.5)) > 0.998
     as_it_is = detect(image_message(picture, Header()), Parameters())
     np.testing.assert_array_equal(as_it_is.align(depth), depth)
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_an_image_above_the_limit_is_refused_before_it_is_decoded(is_compressed):
+    info = CameraInfos()
+    estimator = SeeingEstimator()
+    template = SimpleNamespace(vertex_count=778, name="hand")
+    detect = HandDetector(estimator, template, info, pytest.fail)
+    grey = np.full((40, 50, 3), 90, np.uint8)
+    message: Image | CompressedImage = image_message(grey, Header())
+    if is_compressed:
+        data = cv2.imencode(".png", grey)[1].tobytes()
+        message = CompressedImage(format="png", data=data)
+    assert detect(message, Parameters(max_pixels=2000)).rgb.shape == (40, 50, 3)
+    with pytest.raises(
+        HandmeshError, match="has 50 × 40 pixels, more than the 1999 of max_pixels"
+    ):
+        detect(message, Parameters(max_pixels=1999))
+
+
+def test_hands_that_cannot_be_refined_are_said_with_every_image():
+    finder = FakeFinder([hand_at(40, 30, 30)], [0.9])
+    estimator = RefiningEstimator(finder, None, lack="There is no model at x.onnx.")
+    said = []
+    detect = HandDetector(estimator, HandTemplate.bundled(), CameraInfos(), said.append)
+    grey = np.full((60, 80, 3), 90, np.uint8)
+    for _ in range(2):
+        detection = detect(image_message(grey, Header()), Parameters())
+        assert len(detection.hands) == 1 and not detection.hands.refined.any()
+    assert said == ["Hands are not refined: There is no model at x.onnx."] * 2
+    detect(image_message(grey, Header()), Parameters(refine_hands=False))
+    assert len(said) == 2
+
+
+def test_known_hands_are_followed_without_a_look_at_the_whole_image():
+    finder = FakeFinder([hand_at(150, 200)], [0.9])
+    estimator = RefiningEstimator(finder, HandRefiner(FakeReader()))
+    detect = HandDetector(estimator, HandTemplate.bundled(), CameraInfos(), pytest.fail)
+    message = image_message(picture((150, 200, 255)), Header())
+    expected = hand_at(150, 200)[None]
+    full = [
+        detect(message, Parameters(), stamp_s=index / 30, expect=lambda size: expected).is_full
+        for index in range(5)
+    ]
+    assert full == [True, False, False, False, True]
+    every = Parameters(look_every=1)
+    assert detect(message, every, stamp_s=0.2, expect=lambda size: expected).is_full
+    one = detect(message, Parameters(refine_hands=False), stamp_s=0.23)
+    assert one.is_full and one.crops == 0 and not one.hands.refined.any()
