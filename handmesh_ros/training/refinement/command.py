@@ -34,7 +34,7 @@ from handmesh_ros.training.shards import shard_files
 _SCALED_ON = 4000
 """Crops that the scales of a new head's inputs are measured on."""
 
-_PHOTOGRAPHS = FeatureOptions(views=2, light=0.2)
+_PHOTOGRAPHS = FeatureOptions(light=0.2)
 _JUDGED = FeatureOptions(views=0, mirror=0, light=0)
 
 
