@@ -9,12 +9,12 @@ import numpy as np
 
 from handmesh_ros.inference.effort import Effort
 
-PRESENCE_WEIGHT, CANDIDATE_WEIGHT, TURNED = 0.75, 1.15, -1.2
-"""Weights of the log-odds of presence and of the candidate's score, and what is added for a crop
-that was turned because the upright one failed: a logistic regression on candidates of rendered
-images with exact truth (docs/training.md)."""
+PRESENCE_WEIGHT, CANDIDATE_WEIGHT, TRUST_WEIGHT, TURNED = 0.4, 1.1, 1.2, -0.8
+"""Weights of the log-odds of presence, of the candidate's score and of the mean confidence of the
+keypoints, and what is added for a crop that was turned because the upright one failed: from a
+logistic regression on candidates of rendered images and photographs (docs/training.md)."""
 
-BIAS = {Effort.FAST: 0.9, Effort.BALANCED: 0.3, Effort.BEST: 0.0}
+BIAS = {Effort.FAST: 1.5, Effort.BALANCED: 1.1, Effort.BEST: 0.8}
 """Is added, from the same regression: the more is looked at, the fewer of the candidates are
 hands."""
 
@@ -26,6 +26,9 @@ presence, of the candidate's score, for readings that agree, for turned crops, a
 LEAST_ODDS = 1e-4
 """Neither reading is taken to be surer than this."""
 
+LEAST_TRUST = 0.02
+"""Nor the keypoints than this."""
+
 SAME_HAND_SHARE = 0.5
 """Two readings are of one hand when the hulls of their keypoints share so much of the smaller."""
 
@@ -34,17 +37,25 @@ CONVERGED_DISTANCE = 0.2
 
 
 def summed_score(
-    presence: np.ndarray, candidate: np.ndarray, effort: Effort, *, is_turned: bool = False
+    presence: np.ndarray,
+    candidate: np.ndarray,
+    trust: np.ndarray,
+    effort: Effort,
+    *,
+    is_turned: bool = False,
 ) -> np.ndarray:
     """Return the (N,) float32 probability that readings are hands.
 
     Args:
         presence: (N,) probability that the crop shows a hand, of the refinement network.
         candidate: (N,) score of what was looked at, of the single-stage network.
+        trust: (N,) mean confidence of the keypoints: lettering and faces are read as hands whose
+            fingers the network does not believe.
         effort: that found the candidates.
         is_turned: the crops were turned because the upright ones failed.
     """
     odds = PRESENCE_WEIGHT * _log_odds(presence) + CANDIDATE_WEIGHT * _log_odds(candidate)
+    odds += TRUST_WEIGHT * _log_odds(trust.clip(LEAST_TRUST, 1.0 - LEAST_TRUST))
     odds += BIAS[effort] + is_turned * TURNED
     return (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
 

@@ -206,7 +206,8 @@ class RefiningEstimator:
         present = np.flatnonzero(read.refined & (presence >= LOST_PRESENCE))
         nearness = -_mean_distance(read.keypoints_2d[present], expected[present])
         kept = present[distinct(read.keypoints_2d[present], nearness)]
-        score = summed_score(presence[kept], np.full(len(kept), FOLLOWED_SCORE), Effort.FAST)
+        prior, trust = np.full(len(kept), FOLLOWED_SCORE), read.keypoint_scores[kept].mean(1)
+        score = summed_score(presence[kept], prior, trust, Effort.FAST)
         order = np.argsort(-score, kind="stable")
         is_seen = np.zeros(len(expected), bool)
         is_seen[kept] = True
@@ -250,7 +251,7 @@ class RefiningEstimator:
         regions = hand_regions(np.concatenate([known, looked_at.keypoints_2d]))
         prior = np.concatenate([np.full(len(known), FOLLOWED_SCORE), looked_at.score])
         read = self._read(image, regions, camera)
-        score = summed_score(read.score, prior, self.effort)
+        score = summed_score(read.score, prior, read.keypoint_scores.mean(1), self.effort)
         failed = np.flatnonzero(~read.refined[len(known) :])
         if self.effort is not Effort.FAST:
             again = (score < self._sure_score) & (prior >= WORTH_A_TURN) & read.refined
@@ -293,7 +294,8 @@ class RefiningEstimator:
         turned = [turned_regions(regions[again], turn) for turn in SECOND_TURNS_DEG]
         more = self._read(image, np.concatenate(turned), camera)
         prior = np.tile(prior[again], len(SECOND_TURNS_DEG))
-        scores = summed_score(more.score, prior, self.effort, is_turned=True)
+        trust = more.keypoint_scores.mean(1)
+        scores = summed_score(more.score, prior, trust, self.effort, is_turned=True)
         return Hands.joined([read, more]), np.concatenate([score, scores])
 
     def _unrefined(self, proposed: Hands) -> Hands:

@@ -9,8 +9,9 @@ from handmesh_ros.inference.evidence import are_among, distinct, summed_score, t
 PROBABILITIES = st.floats(0, 1)
 
 
-def score(presence, candidate, effort=Effort.FAST, **options):
-    return float(summed_score(np.array([presence]), np.array([candidate]), effort, **options)[0])
+def score(presence, candidate, trust=0.6, effort=Effort.FAST, **options):
+    parts = (np.array([part]) for part in (presence, candidate, trust))
+    return float(summed_score(*parts, effort, **options)[0])
 
 
 @given(PROBABILITIES, PROBABILITIES, PROBABILITIES)
@@ -18,17 +19,22 @@ def test_more_evidence_is_never_less_sure(low, high, other):
     low, high = sorted([low, high])
     assert score(low, other) <= score(high, other)
     assert score(other, low) <= score(other, high)
+    assert score(other, 0.5, low) <= score(other, 0.5, high)
     assert 0 <= score(low, other) <= 1
 
 
 def test_each_can_save_or_sink_what_the_other_doubts():
     assert score(0.999, 0.2) > 0.9 and score(0.6, 0.9) > 0.9
-    assert score(0.01, 0.5) < 0.1 and score(0.2, 0.13) < 0.1
+    assert score(0.01, 0.3) < 0.5 and score(0.2, 0.13, 0.3) < 0.2
+
+
+def test_lettering_that_is_sure_to_be_a_hand_without_fingers_is_none():
+    assert score(0.97, 0.3, 0.2, Effort.BEST) < 0.45 < 0.9 < score(0.97, 0.3, 0.9, Effort.BEST)
 
 
 def test_the_more_is_looked_at_the_more_it_takes():
-    scores = [score(0.6, 0.4, effort) for effort in Effort]
-    assert scores[0] > scores[1] > scores[2] > score(0.6, 0.4, Effort.BEST, is_turned=True)
+    scores = [score(0.6, 0.4, effort=effort) for effort in Effort]
+    assert scores[0] > scores[1] > scores[2] > score(0.6, 0.4, effort=Effort.BEST, is_turned=True)
 
 
 def test_of_readings_of_one_hand_the_surest_stays():

@@ -75,6 +75,7 @@ def test_what_failed_is_looked_at_again_turned():
         # A crop is a hand only where its down is the image's up.
         turned = readers.last[:, 1, 1] < -0.3 * np.abs(readers.last[:, 1, 1]).max()
         outputs["score"] = np.where(turned, 0.99, 0.01).astype(np.float32)
+        outputs["keypoint_scores"][~turned] = 0.1
 
     class Readers(FakeReader):
         def __call__(self, crops, to_image, intrinsics):
