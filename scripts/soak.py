@@ -196,7 +196,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="(%(default)g)")
     parser.add_argument("--limit", type=float, default=8.0, help="of growth, MiB (%(default)g)")
     parser.add_argument(
-        "--most", type=float, default=350.0, help="of resident memory, MB (%(default)g)"
+        "-p", "--param", action="append", default=[], help="NAME:=VALUE of the detector"
+    )
+    parser.add_argument(
+        "--most", type=float, default=400.0, help="of resident memory, MB (%(default)g)"
     )
     parser.add_argument("--model", default="", help=".onnx (the bundled model)")
     options = parser.parse_args()
@@ -206,6 +209,8 @@ def main() -> int:
     command = [sys.executable, "-m", "handmesh_ros.ros", "--ros-args", "-r", f"__ns:={NAMESPACE}"]
     if options.model:
         command += ["-p", f"model:={options.model}"]
+    for setting in options.param:
+        command += ["-p", setting]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     process = subprocess.Popen(command)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
