@@ -39,6 +39,10 @@ where up is."""
 WORTH_A_TURN = 0.2
 """Score of a candidate that failed from which it is looked at again."""
 
+SMALLEST_HAND_PX = 24.0
+"""Longer side of its box from which a reading counts: of fewer pixels of the image, logos and
+lettering look like hands."""
+
 FOLLOWED_SCORE = 0.5
 """Counts as the candidate's score of a hand that is followed."""
 
@@ -256,8 +260,10 @@ class RefiningEstimator:
         if self.effort is not Effort.FAST:
             again = (score < self._sure_score) & (prior >= WORTH_A_TURN) & read.refined
             read, score = self._look_again(image, camera, regions, prior, again, read, score)
-        score = np.where(read.refined, score, 0.0).astype(np.float32)
-        read = read.replace(score=score)[np.flatnonzero(read.refined)]
+        size = (read.box[:, 2:] - read.box[:, :2]).max(1)
+        counts = read.refined & (size >= SMALLEST_HAND_PX)
+        score = np.where(counts, score, 0.0).astype(np.float32)
+        read = read.replace(score=score)[np.flatnonzero(counts)]
         hands = read[np.flatnonzero(read.score >= self.score_threshold)]
         hands = hands[distinct(hands.keypoints_2d, hands.score)]
         others = Hands.joined([looked_at[failed], new[room - len(known) :]])

@@ -100,6 +100,12 @@ def test_best_looks_at_tiles_too():
     assert len(hands) == 4  # the finder sees it in each of four tiles: four places of the image
 
 
+@pytest.mark.parametrize(("size", "count"), [(20.0, 0), (40.0, 1)])
+def test_a_few_pixels_are_no_hand(size, count):
+    refining = estimator([hand_at(150, 200, size)], [0.6])
+    assert len(refining(picture((150, 200, 255)), CAMERA)) == count
+
+
 def test_numbers_that_are_not_finite_leave_the_finder_s_reading():
     def spoil(outputs):
         outputs["joints"][0, 3, 2] = np.nan
@@ -151,7 +157,7 @@ def test_a_reason_for_having_no_refiner_is_kept():
 @pytest.mark.parametrize("size", [(1, 1), (8000, 6000)])
 def test_images_of_any_size(size):
     height, width = size
-    refining = estimator([hand_at(width / 2, height / 2, max(width / 3, 9))], [0.9])
+    refining = estimator([hand_at(width / 2, height / 2, max(width / 3, 60))], [0.9])
     hands = refining(np.full((height, width, 3), 255, np.uint8), None)
     assert len(hands) == 1 and np.isfinite(hands.keypoints_2d).all()
 
