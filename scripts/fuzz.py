@@ -3,8 +3,9 @@
     make fuzz                           # ten minutes, every target
     make fuzz SECONDS=60 FUZZ="--target bags --seed 7"
 
-The targets stand in test/fuzz: fuzz_messages.py and fuzz_files.py. The same seed gives the same
-inputs. Ends with status 1 at the first one that breaks a promise, made as small as possible.
+The targets stand in test/fuzz (fuzz_messages.py, fuzz_files.py, fuzz_media.py). The same seed
+gives the same inputs. Ends with status 1 at the first one that breaks a promise, made as small as
+possible.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # it says of each damaged picture what we say
 sys.path[:0] = [str(ROOT), str(ROOT / "test" / "fuzz")]
 
@@ -31,9 +33,10 @@ BATCH = 200
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the targets in turn until the time is over; return the exit status."""
     import fuzz_files
+    import fuzz_media
     import fuzz_messages
 
-    targets = {**fuzz_messages.TARGETS, **fuzz_files.TARGETS}
+    targets = {**fuzz_messages.TARGETS, **fuzz_files.TARGETS, **fuzz_media.TARGETS}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")

@@ -13,12 +13,13 @@ pytest.importorskip("rosbags", reason="needs rosbags: run `make test`")
 pytest.importorskip("mcap", reason="needs mcap: run `make test`")
 
 import fuzz_files
+import fuzz_media
 import fuzz_messages
 from hypothesis import HealthCheck, given, settings
 
 pytestmark = pytest.mark.ros
 
-TARGETS = {**fuzz_messages.TARGETS, **fuzz_files.TARGETS}
+TARGETS = {**fuzz_messages.TARGETS, **fuzz_files.TARGETS, **fuzz_media.TARGETS}
 EXAMPLES = 60
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -187,3 +187,32 @@ def test_labels_that_are_no_object_are_named(tmp_path):
     (tmp_path / "labels.json").write_text("[]")
     with pytest.raises(HandmeshError, match="maps images to hands"):
         read_photographs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("categories", {"keypoints": True}),
+        ("annotations", {"category_id": []}),
+        ("annotations", {"bbox": {"x": 1}}),
+    ],
+)
+def test_values_of_other_types_are_left_out_or_refused(tmp_path, section, change):
+    points = sum(([10 + n, 20 + n, 2] for n in range(21)), [])
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": points}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 100}],
+        "categories": [{"id": 1, "name": "hand", "keypoints": list(KEYPOINT_NAMES)}],
+        "annotations": [{**annotation, "bbox": [10, 20, 30, 30]}],
+    }
+    content[section][0].update(change)
+    path = tmp_path / "hands.json"
+    path.write_text(json.dumps(content))
+    try:
+        found = read_hand_labels(path)
+    except HandmeshError as problem:
+        assert "COCO" in str(problem)
+        return
+    hands = [hand for several in found.labels.values() for hand in several]
+    assert section == "annotations" or all(hand.get("keypoints") is None for hand in hands)
+    assert section == "categories" or hands == [] or "bbox" in change

@@ -122,6 +122,8 @@ def _is_ours(category: Mapping[str, Any]) -> bool:
 
 
 def _order(names: Any) -> tuple[int, ...] | None:
+    if not isinstance(names, list | None):
+        return None
     if not names:
         return tuple(range(len(KEYPOINT_NAMES)))  # As documented.
     plain = [re.sub(r"[^a-z0-9]+", "_", str(name).lower()).strip("_") for name in names]

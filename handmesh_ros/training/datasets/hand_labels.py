@@ -170,6 +170,13 @@ def labels_of_coco(content: Any) -> CocoLabels:
     Raises:
         ValueError: it is not in the format.
     """
+    try:
+        return _labels_of(content)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"it is not in COCO's format, {error!r}") from error
+
+
+def _labels_of(content: Any) -> CocoLabels:
     file = CocoFile.of(content)
     categories = hand_categories(file.categories)
     documented = HandCategory(True, tuple(range(len(KEYPOINT_NAMES))))
@@ -177,7 +184,11 @@ def labels_of_coco(content: Any) -> CocoLabels:
     for key, image in file.images.items():
         hands: list[dict[str, Any]] = []
         for annotation in file.annotations.get(key, ()):
-            category = categories.get(annotation.get("category_id"))
+            category_id = annotation.get("category_id")
+            if not isinstance(category_id, int | str | None):
+                left_out["annotations whose category_id is no number"] += 1
+                continue
+            category = categories.get(category_id)
             if category is None:  # Of files without categories; others do not say what it is.
                 category = documented if not categories else HandCategory(True, None)
             if not category.is_hand:
