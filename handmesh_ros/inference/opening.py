@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.effort import EFFORT_NAMES, Effort
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
 from handmesh_ros.inference.teacher import Proposer, Teacher
@@ -88,9 +88,15 @@ def open_finder(
         opener: loads a graph.
 
     Raises:
-        HandmeshError: a model or the backend cannot be used, or two models do not go together.
+        HandmeshError: a model or the backend cannot be used, two models do not go together, or
+            another argument is not possible.
     """
-    models, effort = models or Models(), Effort(effort)
+    models = models or Models()
+    if effort not in EFFORT_NAMES:
+        raise HandmeshError(f"There is no effort {effort!r}: give {', '.join(EFFORT_NAMES)}.")
+    if max_refined_hands < 1:
+        raise HandmeshError(f"max_refined_hands is {max_refined_hands}: give 1 or more.")
+    effort = Effort(effort)
     finder = open_looks(
         models.model,
         models.detail_model_for(effort),

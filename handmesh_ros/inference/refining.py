@@ -266,7 +266,10 @@ class RefiningEstimator:
         read = read.replace(score=score)[np.flatnonzero(counts)]
         hands = read[np.flatnonzero(read.score >= self.score_threshold)]
         hands = hands[distinct(hands.keypoints_2d, hands.score)]
-        others = Hands.joined([looked_at[failed], new[room - len(known) :]])
+        if len(hands) > self.max_refined_hands:
+            hands, others = hands[: self.max_refined_hands], new
+        else:
+            others = Hands.joined([looked_at[failed], new[room - len(known) :]])
         others = self._unrefined(others)
         if not len(others):
             return hands

@@ -221,6 +221,10 @@ class DetectorNode(LifecycleNode):
         self._processing = HandProcessing(detector, self._depth, self._tracking)
         self._details = {"model": estimator.model_id, "backend": estimator.backend.name}
         self.get_logger().info(f"{estimator.model_id} runs on {estimator.backend.name}")
+        lack = getattr(estimator, "lack", "")
+        if lack:
+            self._details["not refined because"] = lack
+            self._warn(f"Hands are not refined: {lack}")
 
     def _create_publishers(self) -> None:
         def create(kind: type, topic: str, qos: QoSProfile | int) -> Any:

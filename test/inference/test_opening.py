@@ -75,3 +75,9 @@ def test_a_refinement_model_that_cannot_be_used_is_an_error_or_a_reason(tiny_mod
 def test_a_refinement_model_cannot_find_hands():
     with pytest.raises(HandmeshError, match="reads crops of hands and cannot find them"):
         open_finder(Models("refine"), "onnxruntime")
+
+
+@pytest.mark.parametrize("option", [{"effort": "wild"}, {"max_refined_hands": 0}])
+def test_options_that_are_not_possible(option):
+    with pytest.raises(HandmeshError, match="wild|max_refined_hands"):
+        open_finder(**option)

@@ -53,6 +53,14 @@ def test_hands_beyond_the_limit_are_the_finder_s_and_say_so():
     assert (np.diff(hands.score) <= 0).all()
 
 
+@pytest.mark.parametrize("effort", list(Effort))
+def test_no_effort_refines_more_hands_than_may_be(effort):
+    places = [hand_at(100 + 140 * i, 200) for i in range(4)]
+    refining = estimator(places, [0.9, 0.8, 0.7, 0.6], effort=effort, max_refined_hands=1)
+    hands = refining(picture(*[(100 + 140 * i, 200, 255) for i in range(4)]), CAMERA)
+    assert hands.refined.sum() == 1 and len(hands) >= 4
+
+
 @pytest.mark.parametrize("count", [0, 1, 64])
 def test_any_number_of_hands(count):
     places = [hand_at(40 + 70 * (i % 8), 50 + 70 * (i // 8), 60) for i in range(count)]

@@ -652,3 +652,11 @@ def test_shutting_down_while_active(make_rig, image):
     rig.send_until(lambda: hands, "image", image)
     assert rig.run(rig.node.trigger_shutdown) == SUCCESS
     assert state_of(rig) == State.PRIMARY_STATE_FINALIZED
+
+
+def test_a_refinement_model_that_cannot_be_used_is_said_at_the_start(make_rig, image):
+    rig = make_rig(refinement_model="/no/such.onnx")
+    rig.wait_for(lambda: any("Hands are not refined: There is no model" in t for t in rig.logs))
+    hands = rig.listen("hands", HandMeshArray)
+    rig.send_until(lambda: hands, "image", image)
+    assert len(hands[-1].hands) == 2 and not hands[-1].hands[0].refined
