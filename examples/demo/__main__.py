@@ -174,7 +174,8 @@ def _check_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        others = set(folder.iterdir()) - set(_results(folder))
+        replayed = folder / "bag_hands"  # of `handmesh replay`, as the README says
+        others = set(folder.iterdir()) - {*_results(folder), replayed}
     except OSError as error:
         raise HandmeshError(f"Cannot write into {folder} ({error.strerror}).") from error
     if others:
