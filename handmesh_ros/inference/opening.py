@@ -56,7 +56,8 @@ class Models:
 
     def detail_model_for(self, effort: Effort) -> str | Path | None:
         """Return the model of the second look, if there is one."""
-        if self.detail_model or self.model or effort is Effort.FAST:
+        is_own = find_model(self.model) != CAMERA_MODEL
+        if self.detail_model or is_own or effort is Effort.FAST:
             return self.detail_model
         return DETAIL_MODEL
 

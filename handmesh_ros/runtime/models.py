@@ -36,4 +36,8 @@ def files_of(models: Iterable[str | Path | None]) -> Iterator[Path]:
         models: as for `find_model`; None and "" for none.
     """
     for path in (find_model(model) for model in models if model):
-        yield from (path, path.with_suffix(".json"))
+        yield path
+        if (
+            path.name
+        ):  # "." and "/" have none; that they are no model is said where they are opened.
+            yield path.with_suffix(".json")

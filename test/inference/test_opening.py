@@ -38,7 +38,7 @@ def test_the_bundled_models_find_and_refine_hands(tiny_model):
     [
         (Models(), Effort.FAST, None, REFINEMENT_MODEL),
         (Models(), Effort.BEST, DETAIL_MODEL, REFINEMENT_MODEL),
-        (Models("mobile"), Effort.BALANCED, None, REFINEMENT_MODEL),
+        (Models("mobile"), Effort.BALANCED, DETAIL_MODEL, REFINEMENT_MODEL),
         (Models("own.onnx"), Effort.BEST, None, None),
         (
             Models("own.onnx", "larger.onnx", "crops.onnx"),

@@ -1,4 +1,10 @@
-from handmesh_ros.runtime.models import BUNDLED_MODELS, CAMERA_MODEL, DETAIL_MODEL, find_model
+from handmesh_ros.runtime.models import (
+    BUNDLED_MODELS,
+    CAMERA_MODEL,
+    DETAIL_MODEL,
+    files_of,
+    find_model,
+)
 from handmesh_ros.runtime.sidecar import Sidecar
 
 
@@ -13,3 +19,9 @@ def test_names_are_bundled_models_and_all_else_is_a_path(tmp_path):
     assert find_model("mobile_512") == DETAIL_MODEL
     assert find_model(tmp_path / "a.onnx") == tmp_path / "a.onnx"
     assert str(find_model("mobile.onnx")) == "mobile.onnx"
+
+
+def test_a_path_without_a_name_has_no_sidecar(tmp_path):
+    assert list(files_of([".", "/", None, ""])) == [find_model("."), find_model("/")]
+    graph = tmp_path / "a.onnx"
+    assert list(files_of([graph])) == [graph, tmp_path / "a.json"]
