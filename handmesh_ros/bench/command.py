@@ -19,7 +19,7 @@ import numpy as np
 from handmesh_ros.arguments import checked, count
 from handmesh_ros.bench.contestant import Contestant
 from handmesh_ros.bench.scenes import Scene, clip_scene, video_scene
-from handmesh_ros.bench.worker import ALONE
+from handmesh_ros.bench.worker import ALONE, BOTH
 from handmesh_ros.child_processes import run_module
 from handmesh_ros.commands.places import Originals, cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
@@ -56,8 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--efforts",
         type=checked(_parse_efforts),
         metavar="NAMES",
-        help=f"with commas: {ALONE} (the single-stage network), {', '.join(EFFORT_NAMES)} "
-        f"({ALONE},{Effort.FAST.value} of the bundled model, {ALONE} of others)",
+        help=f"with commas: {ALONE} (the single-stage network), {BOTH} (at both input sizes), "
+        f"{', '.join(EFFORT_NAMES)} ({ALONE},{Effort.FAST.value} of the bundled model, "
+        f"{ALONE} of others)",
     )
     parser.add_argument(
         "--mediapipe", metavar="PYTHON", help="an interpreter that has mediapipe, to compare with"
@@ -144,7 +145,8 @@ def measure(
     Returns:
         for each contestant `model_id`, `backend`, `start_s`, `memory_mb` (resident after the
         first scene) and `scenes`: a list of `title`, `hands` that were decoded or found, and per
-        stage of `STAGES` that it has {"p50": ms, "p95": ms, "p99": ms}.
+        stage of `STAGES` that it has {"p50": ms, "p95": ms, "p99": ms,
+            "mean": ms}.
     """
     results: list[dict[str, Any]] = [
         {**one.introduction, "start_s": round(one.start_s, 3)} for one in contestants
@@ -187,11 +189,15 @@ def print_table(report: dict[str, Any]) -> None:
     stages = [stage for stage in STAGES if any(stage in r["scenes"][0] for r in results)]
     for index, scene in enumerate(results[0]["scenes"]):
         heads = [stage.removesuffix("_ms") for stage in stages]
-        print(f"\n{scene['title']}: p50 ms, and of the total p95 and p99")
-        print(" " * width + "".join(f"{head:>11}" for head in (*heads, "p95", "p99", "hands")))
+        print(f"\n{scene['title']}: p50 ms, the mean of cpu, and of the total p95 and p99")
+        print(
+            " " * width
+            + "".join(f"{head:>11}" for head in (*heads, "cpu mean", "p95", "p99", "hands"))
+        )
         for name, result in zip(names, results, strict=True):
             figures = result["scenes"][index]
             cells = [f"{figures[s]['p50']:.2f}" if s in figures else "–" for s in stages]
+            cells += [f"{figures['cpu_ms']['mean']:.2f}" if "cpu_ms" in figures else "–"]
             cells += [f"{figures['total_ms'][p]:.2f}" for p in ("p95", "p99")]
             print(f"{name:<{width}}" + "".join(f"{c:>11}" for c in (*cells, figures["hands"])))
 
@@ -204,6 +210,7 @@ def _percentiles(samples: list[dict[str, float]]) -> dict[str, dict[str, float]]
             figures[stage] = {
                 f"p{p}": round(float(ms), 3) for p, ms in zip(PERCENTILES, values, strict=True)
             }
+            figures[stage]["mean"] = round(float(np.mean([one[stage] for one in samples])), 3)
     return figures
 
 
@@ -255,9 +262,9 @@ def _parse_backends(text: str) -> list[str]:
 def _parse_efforts(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in (ALONE, *EFFORT_NAMES):
+        if name not in (ALONE, BOTH, *EFFORT_NAMES):
             raise HandmeshError(
-                f"There is no effort {name!r}: give {', '.join((ALONE, *EFFORT_NAMES))}."
+                f"There is no effort {name!r}: give {', '.join((ALONE, BOTH, *EFFORT_NAMES))}."
             )
     return names
 

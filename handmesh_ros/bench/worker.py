@@ -19,8 +19,11 @@ from handmesh_ros.runtime.preprocess import intrinsics_from_fov
 from handmesh_ros.temporal.tracker import TrackedHands
 from handmesh_ros.temporal.video import VideoTracker
 
-ALONE = "alone"
-"""Stands for no effort: the single-stage network alone."""
+ALONE, BOTH = "alone", "both"
+"""Stand for no effort: the single-stage network alone, at one input size or at both."""
+
+UNREFINED = {ALONE: Effort.FAST, BOTH: Effort.BALANCED}
+"""The efforts that these stand for, without closer looks."""
 
 FRAME_RATE_HZ = 30.0
 
@@ -122,8 +125,8 @@ def main() -> None:
         estimator = open_finder(
             Models(model),
             backend,
-            effort=Effort.FAST if effort == ALONE else Effort(effort),
-            refine=effort != ALONE,
+            effort=UNREFINED.get(effort, effort),
+            refine=effort not in UNREFINED,
             threads=int(threads) or None,
         )
     except HandmeshError as error:

@@ -59,6 +59,9 @@ SKELETON = tuple(
 )
 """20 bones as (parent, child) keypoint indices."""
 
+CROP_SIDE = 224
+"""Pixels of the side of a crop that shows one hand: what the landmark network was trained on."""
+
 _IDENTITY = np.eye(3)
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 """Reflection through the plane x = 0 that maps a right hand onto a left one."""

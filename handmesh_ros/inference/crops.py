@@ -10,10 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from handmesh_ros.hand.conventions import INDEX_MCP, MIDDLE_MCP, WRIST
-
-CROP_SIDE = 224
-"""Pixels of a crop's side."""
+from handmesh_ros.hand.conventions import CROP_SIDE, INDEX_MCP, MIDDLE_MCP, WRIST
 
 PALM_KEYPOINTS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 RING_MCP = 13

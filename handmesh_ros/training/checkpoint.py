@@ -12,10 +12,11 @@ import torch
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.files import write_whole
+from handmesh_ros.hand.conventions import CROP_SIDE
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.network.model import HandNetwork
-from handmesh_ros.network.refinement import CROP_SIDE, MAX_CROPS, RefinementNetwork
+from handmesh_ros.network.refinement import MAX_CROPS, RefinementNetwork
 from handmesh_ros.runtime.sidecar import CROPS, IMAGE
 
 REFINEMENT = "refinement"

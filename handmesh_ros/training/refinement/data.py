@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.network.refinement import CropCamera, CropReading
+from handmesh_ros.network.pose_head import CropCamera, CropReading
 from handmesh_ros.training.refinement.definition import DefinitionShift
 from handmesh_ros.training.refinement.features import READ_FIELDS, Features
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handmesh_ros.network.refinement import CROP_SIDE
+from handmesh_ros.hand.conventions import CROP_SIDE
 from handmesh_ros.training.refinement.features import Features
 
 LEAST_SHOWN, LARGEST_ERROR = 0.9, 0.1

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from handmesh_ros.hand.conventions import WRIST
+from handmesh_ros.hand.conventions import CROP_SIDE, WRIST
 from handmesh_ros.hand.model import mirror_rotations
-from handmesh_ros.network.refinement import CROP_SIDE, CropCamera
+from handmesh_ros.network.pose_head import CropCamera
 
 LEAST_SIZE = 0.1
 """A hand counts as no smaller than this, crop units, where errors are divided by its size."""
