@@ -11,8 +11,8 @@ import yaml
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.network.config import NetworkConfig
-from handmesh_ros.training.datasets.augment import AugmentOptions
-from handmesh_ros.training.losses import LossWeights
+from handmesh_ros.training.data.augment import AugmentOptions
+from handmesh_ros.training.losses.supervised import LossWeights
 from handmesh_ros.training.ranges import AtLeastOne, Probability, Range, Weight
 
 T = TypeVar("T")

@@ -1,0 +1,1 @@
+"""The node's parameters: schema, files, changes at run time."""

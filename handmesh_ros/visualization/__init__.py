@@ -1,0 +1,1 @@
+"""Hands for people to see."""
