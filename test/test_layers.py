@@ -22,7 +22,9 @@ def test_the_import_contracts_hold(capsys, monkeypatch):
     assert status == cli.EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in MODULES}), ids=lambda folder: folder.name
+)
 def test_no_folder_is_crowded(folder):
     assert len(list(folder.glob("[!_]*.py"))) <= MOST_MODULES
 

@@ -55,6 +55,23 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def parse_yaml(text: str) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        ValueError: it is no YAML. Of what is no YAML, PyYAML also raises errors of Python's own
+            (escapes beyond Unicode, impossible dates, deep nesting).
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except Exception as error:
+        raise ValueError(" ".join(str(error).split()).rstrip(".")) from error
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):

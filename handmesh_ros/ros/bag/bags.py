@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-import yaml
 from ament_index_python.packages import get_package_share_path
 from rclpy.serialization import serialize_message
 from rosbags.interfaces import (
@@ -28,6 +27,7 @@ from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from handmesh_ros.common.files import parse_yaml
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.bag.bag_files import BagFile, Contents, database_uri, open_file, unpacked
 
@@ -169,7 +169,7 @@ class BagReader(AbstractContextManager["BagReader"]):
         """
         if not self._path.is_dir():
             return [self._path]
-        metadata = yaml.safe_load((self._path / "metadata.yaml").read_text())
+        metadata = parse_yaml((self._path / "metadata.yaml").read_text())
         names = metadata["rosbag2_bagfile_information"]["relative_file_paths"]
         # Of old bags they begin with the folder, which may have another name by now.
         paths = [self._path / PurePosixPath(name).name for name in names]

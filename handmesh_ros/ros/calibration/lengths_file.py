@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from handmesh_ros.common.files import parse_yaml
 from handmesh_ros.common.home import expand, home
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
@@ -46,10 +47,10 @@ def read_lengths(path: Path) -> dict[str, float]:
         HandmeshError: the file cannot be read or holds something else.
     """
     try:
-        stored = yaml.safe_load(path.read_text())
+        stored = parse_yaml(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise HandmeshError(
             f"The hand lengths in {path} cannot be read ({type(error).__name__}), so sizes are "
             "assumed: mend the file or call calibrate_hand again."

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from handmesh_ros.common.files import parse_yaml
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.ros.parameters.schema import Parameters
 
@@ -51,8 +50,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     if name not in Parameters.settings():
         raise HandmeshError(Parameters.describe_unknown(name))
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        parsed = parse_yaml(value)
+    except ValueError as error:
         raise HandmeshError(f"The value in {text!r} cannot be read: quote it.") from error
     problem = Parameters.find_problem(name, parsed)
     if problem is not None:
@@ -121,14 +120,13 @@ def _files(arguments: Sequence[str]) -> list[str]:
 
 def _load(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text())
+        return parse_yaml(path.read_text())
     except OSError as error:
         raise HandmeshError(
             f"The parameter file {path} cannot be read ({error.strerror}): give a YAML file."
         ) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise HandmeshError(f"The parameter file {path} is no YAML: {reason}.") from error
+    except ValueError as error:
+        raise HandmeshError(f"The parameter file {path} is no YAML: {error}.") from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:
