@@ -54,7 +54,10 @@ export class Viewer {
       if (options.mesh) this.hands.add(skinOf(hand, rows[i], look));
       if (options.skeleton) this.hands.add(skeletonOf(hand.j));
     });
-    if (!keepView) this.reset();
+    if (!keepView) {
+      this.#resize();
+      this.reset();
+    }
     this.render();
   }
 
