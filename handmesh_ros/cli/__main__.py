@@ -1,4 +1,4 @@
-"""`python -m handmesh_ros.cli`."""
+"""`python -m handmesh_ros.cli.main`."""
 
 import sys
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from handmesh_ros.cli.arguments import (
 )
 from handmesh_ros.cli.results import DrawingWriter, JsonWriter, frame_entry
 from handmesh_ros.common.arguments import checked, count, number
+from handmesh_ros.common.imports import needed_for
 from handmesh_ros.common.output_paths import Originals
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES
@@ -43,6 +44,7 @@ from handmesh_ros.media.sources import (
 )
 from handmesh_ros.media.videos import Frame
 from handmesh_ros.visualization.draw import draw_hands
+from handmesh_ros.visualization.outputs import Found, Output, TrackIds
 
 PHOTO_EFFORT, VIDEO_EFFORT = Effort.BEST, Effort.FAST
 """What is done if nothing is said: a photograph has time, the next one of a video comes soon."""
@@ -57,6 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--texture", action="store_true", help="draw meshes alone, in the skin's colours found"
     )
     parser.add_argument("--mesh", action="store_true", help="put the vertices into the JSON")
+    parser.add_argument(
+        "--glb", metavar="DIR", help="write the meshes as GLB (glTF), those of videos animated"
+    )
+    parser.add_argument(
+        "--rerun", metavar="FILE", help="write a Rerun recording (.rrd); live opens the viewer"
+    )
+    add_detection_arguments(parser)
+
+
+def add_detection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what says how hands are found: the camera, the models, the effort."""
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument(
         "--intrinsics",
@@ -101,32 +114,18 @@ def run(args: argparse.Namespace) -> int:
     if args.mesh and args.json is None:
         raise argparse.ArgumentError(None, "--mesh is for the JSON: give --json FILE, too")
     quiet_decoders()
-    inputs = [_Input.find(Path(path)) for path in args.paths]
-    sources = (source.path for one in inputs for source in one.sources)
-    originals = Originals([*sources, *files_of(chosen_models(args).files())])
+    inputs = [Input.find(Path(path)) for path in args.paths]
+    originals = originals_of(args, inputs)
     if args.json not in (None, "-"):
         originals.check(Path(args.json))
     drawings = None if args.draw is None else DrawingWriter(Path(args.draw), originals)
-    estimators = _open_estimators(args, inputs)
-    detection = _Detection(
-        estimators=estimators,
-        effort_for=lambda is_video: _effort_for(args, is_video=is_video),
-        camera=lambda height, width: (
-            intrinsics_from_fov(height, width, args.fov)
-            if args.intrinsics is None
-            else args.intrinsics
-        ),
-        report=sys.stderr if args.json == "-" else sys.stdout,
-        drawings=drawings,
-        with_mesh=args.mesh,
-        texture=args.texture,
-        max_pixels=args.max_pixels,
-    )
-    if args.json is None:
+    with contextlib.ExitStack() as stack:
+        outputs = _open_outputs(args, originals, stack)
+        estimators = open_estimators(args, inputs)
+        detection = Detection.of(args, estimators, drawings=drawings, outputs=outputs)
+        if args.json is not None:
+            detection.writer = stack.enter_context(_json_writer(args, estimators))
         detection.run(inputs)
-    else:
-        with _json_writer(args, estimators) as detection.writer:
-            detection.run(inputs)
     return 1 if detection.failures else 0
 
 
@@ -169,8 +168,8 @@ def _effort_for(args: argparse.Namespace, *, is_video: bool) -> Effort:
     return VIDEO_EFFORT if is_video else PHOTO_EFFORT
 
 
-def _open_estimators(
-    args: argparse.Namespace, inputs: list[_Input]
+def open_estimators(
+    args: argparse.Namespace, inputs: list[Input]
 ) -> dict[Effort, RefiningEstimator]:
     """Load the models for every effort that the files need; no graph is loaded twice.
 
@@ -184,6 +183,32 @@ def _open_estimators(
         effort: open_chosen(args, effort, score_threshold=args.threshold, opener=opener)
         for effort in sorted(efforts, key=list(Effort).index)
     }
+
+
+def originals_of(args: argparse.Namespace, inputs: list[Input]) -> Originals:
+    """Return the files that nothing may be written over: images and models."""
+    sources = (source.path for one in inputs for source in one.sources)
+    return Originals([*sources, *files_of(chosen_models(args).files())])
+
+
+def _open_outputs(
+    args: argparse.Namespace, originals: Originals, stack: contextlib.ExitStack
+) -> list[Output]:
+    """Return what writes the files for viewers; `stack` closes it.
+
+    Raises:
+        HandmeshError: a package is missing, or a place cannot be written to.
+    """
+    outputs: list[Output] = []
+    if args.glb is not None:
+        with needed_for("--glb"):
+            from handmesh_ros.visualization.gltf import GlbWriter
+        outputs.append(GlbWriter(Path(args.glb), originals))
+    if args.rerun is not None:
+        with needed_for("--rerun"):
+            from handmesh_ros.visualization.rerun_log import RerunWriter
+        outputs.append(stack.enter_context(RerunWriter(args.rerun, originals)))
+    return outputs
 
 
 def _json_writer(
@@ -200,14 +225,15 @@ def _json_writer(
 
 
 @dataclass(frozen=True)
-class _Input:
+class Input:
     """What the user named: the files there, and what could not be read."""
 
     sources: list[Source]
     problems: list[tuple[Path, HandmeshError]]
 
     @classmethod
-    def find(cls, path: Path) -> _Input:
+    def find(cls, path: Path) -> Input:
+        """Look for files at a path; one without any is a problem, not an exception."""
         problems: list[tuple[Path, HandmeshError]] = []
         try:
             sources = find_sources(path, lambda *problem: problems.append(problem))
@@ -217,15 +243,16 @@ class _Input:
 
 
 @dataclass
-class _Detection:
+class Detection:
     """One run over many files, and what it has seen so far."""
 
     estimators: dict[Effort, RefiningEstimator]
     effort_for: Callable[[bool], Effort]
     camera: Callable[[int, int], np.ndarray]
     report: TextIO
-    drawings: DrawingWriter | None
-    with_mesh: bool
+    drawings: DrawingWriter | None = None
+    outputs: Sequence[Output] = ()
+    with_mesh: bool = False
     texture: bool = False
     max_pixels: int = MAX_PIXELS
     writer: JsonWriter | None = None
@@ -234,8 +261,38 @@ class _Detection:
     estimator_ms: float = 0.0
     failures: int = 0
     said: set[str] = field(default_factory=set)
+    track_ids: TrackIds = field(default_factory=TrackIds)
 
-    def run(self, inputs: list[_Input]) -> None:
+    @classmethod
+    def of(
+        cls,
+        args: argparse.Namespace,
+        estimators: dict[Effort, RefiningEstimator],
+        **options: Any,
+    ) -> Detection:
+        """Return a run as the options of `add_detection_arguments` say.
+
+        Args:
+            args: parsed; of other commands than `detect` without its outputs.
+            estimators: of `open_estimators`.
+            options: more attributes.
+        """
+        return cls(
+            estimators=estimators,
+            effort_for=lambda is_video: _effort_for(args, is_video=is_video),
+            camera=lambda height, width: (
+                intrinsics_from_fov(height, width, args.fov)
+                if args.intrinsics is None
+                else args.intrinsics
+            ),
+            report=sys.stderr if getattr(args, "json", None) == "-" else sys.stdout,
+            with_mesh=getattr(args, "mesh", False),
+            texture=getattr(args, "texture", False),
+            max_pixels=args.max_pixels,
+            **options,
+        )
+
+    def run(self, inputs: list[Input]) -> None:
         """Work through files and folders; one that cannot be used does not stop the others."""
         for one in inputs:
             for path, problem in one.problems:
@@ -245,6 +302,13 @@ class _Detection:
                     print(self._detect(source), file=self.report, flush=True)
                 except HandmeshError as error:
                     self._fail(source.path, error)
+        if self.outputs and self.frames and not self.hands:
+            images = f"{self.frames} image{'s' * (self.frames != 1)}"
+            print(
+                f"handmesh: No hand was found in {images}, so there is no mesh to look at: try a "
+                "lower --threshold or --effort best.",
+                file=sys.stderr,
+            )
         if self.frames > 1:
             estimator = list(self.estimators.values())[-1]
             print(
@@ -261,6 +325,9 @@ class _Detection:
         with contextlib.ExitStack() as stack:
             if self.drawings is not None:
                 stack.enter_context(self.drawings.drawing(source))
+            for output in self.outputs:
+                stack.enter_context(output.writing(source))
+            self.track_ids = TrackIds()
             for frame in read_frames(source, self.max_pixels):
                 hands = self._detect_frame(source, frame)
         if source.is_video:
@@ -300,6 +367,18 @@ class _Detection:
                 texture=self.texture,
             )
             self.drawings.add(drawn, frame.time_s)
+        if self.outputs:
+            found = Found(
+                source,
+                frame,
+                hands,
+                self.track_ids(hands, frame),
+                intrinsics,
+                estimator.template,
+                estimator.timings.total_ms,
+            )
+            for output in self.outputs:
+                output.add(found)
         return hands
 
     def _complain(self, problem: str) -> None:

@@ -37,6 +37,9 @@ class Command:
 
 COMMANDS = {
     "detect": Command("handmesh_ros.cli.detect", "find hands in photos, folders and videos"),
+    "report": Command(
+        "handmesh_ros.cli.report", "write a page of the hands found and how good they are"
+    ),
     "doctor": Command("handmesh_ros.cli.doctor", "say what is installed and what is missing"),
     "bench": Command("handmesh_ros.cli.bench", "measure the speed of the stages and backends"),
     "replay": Command(

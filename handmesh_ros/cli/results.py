@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from handmesh_ros.common.files import part_of, write_whole
-from handmesh_ros.common.output_paths import Originals, cannot_write
+from handmesh_ros.common.output_paths import Originals, OutputFolder, cannot_write
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES
 from handmesh_ros.hand.hands import Hands, ScaleSource
@@ -164,15 +164,8 @@ class DrawingWriter:
     """
 
     def __init__(self, folder: Path, originals: Originals) -> None:
-        self._folder, self._originals = folder, originals
-        self._taken: set[Path] = set()
+        self._folder = OutputFolder(folder, originals)
         self._video: _VideoWriter | None = None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise cannot_write(folder, error) from error
 
     @contextlib.contextmanager
     def drawing(self, source: Source) -> Iterator[None]:
@@ -188,14 +181,7 @@ class DrawingWriter:
         self._source = source
         suffix = source.path.suffix.lower()
         suffix = ".mp4" if source.is_video else suffix if suffix in (".jpg", ".jpeg") else ".png"
-        name = source.name.with_suffix(suffix)
-        number = 2
-        while name in self._taken:
-            name = source.name.with_name(f"{source.name.stem}_{number}{suffix}")
-            number += 1
-        self._taken.add(name)
-        self.target = self._folder / name
-        self._originals.check(self.target)
+        self.target = self._folder.choose(source.name, suffix)
         try:
             yield
         except HandmeshError:

@@ -73,6 +73,27 @@ class _Stream:
         return getattr(self._stream, name)
 
 
+@contextlib.contextmanager
+def needed_for(option: str, requirement: str = ".[view]") -> Iterator[None]:
+    """Turn the error of a package that is not installed, or does not load, into one sentence.
+
+    Args:
+        option: that needs what is imported, such as "--glb".
+        requirement: of pip, that brings it.
+
+    Raises:
+        HandmeshError: the import failed.
+    """
+    try:
+        with plain_errors():
+            yield
+    except ImportError as error:
+        problem = explain(error, option, requirement)
+        if problem is None:
+            raise
+        raise problem from error
+
+
 def explain(error: ImportError, program: str, requirement: str) -> HandmeshError | None:
     """Return the sentence for an import that failed; None for a mistake of our own.
 

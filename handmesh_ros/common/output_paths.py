@@ -56,6 +56,47 @@ class Originals:
             )
 
 
+class OutputFolder:
+    """A folder of files that are named after their sources.
+
+    Args:
+        folder: made where it does not exist.
+        originals: files that are not overwritten.
+
+    Raises:
+        HandmeshError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path, originals: Originals) -> None:
+        self._folder, self._originals = folder, originals
+        self._taken: set[Path] = set()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+
+    def choose(self, name: Path, suffix: str) -> Path:
+        """Return where to write what is made of a source; the folder there may not exist.
+
+        Args:
+            name: of the source; a second one of this name gets `_2`, and so on.
+            suffix: of the file.
+
+        Raises:
+            HandmeshError: it would replace one of the originals.
+        """
+        chosen, number = name.with_suffix(suffix), 2
+        while chosen in self._taken:
+            chosen = name.with_name(f"{name.stem}_{number}{suffix}")
+            number += 1
+        self._taken.add(chosen)
+        target = self._folder / chosen
+        self._originals.check(target)
+        return target
+
+
 def _identity(path: Path) -> tuple[int, int] | Path:
     try:
         status = path.stat()
