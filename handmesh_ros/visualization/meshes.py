@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+AMBIENT = 0.4
+LIGHT = np.array([-0.4, -0.6, -0.69282], np.float32)
+"""Unit vector towards the light of `vertex_shade`, optical frame (x right, y down, z ahead)."""
+
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Return (V, 3) float32 unit normals, the mean of the faces around, weighted by their areas.
@@ -22,6 +26,17 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     usable = length[:, 0] > 1e-14
     normals[~usable] = (0.0, 0.0, 1.0)
     return (normals / np.where(usable[:, None], length, 1.0)).astype(np.float32)
+
+
+def vertex_shade(normals: np.ndarray) -> np.ndarray:
+    """Return (V,) brightness in [AMBIENT, 1] of matte vertices, for viewers that do not light.
+
+    The light comes from behind the camera, above and to the left, and softly from all around.
+
+    Args:
+        normals: (V, 3) unit normals in a camera's optical frame.
+    """
+    return (AMBIENT + (1.0 - AMBIENT) * np.clip(normals @ LIGHT, 0.0, 1.0)).astype(np.float32)
 
 
 def linear_from_srgb(colors: np.ndarray) -> np.ndarray:

@@ -211,8 +211,8 @@ class Parameters(ParameterSet):
     )
     mesh_color: str = parameter(
         "skin",
-        "colour of the mesh markers: the estimated skin or one colour per side",
-        choices=("skin", "side"),
+        "colour of the mesh markers: the estimated skin, one colour per side or one per id",
+        choices=("skin", "side", "id"),
     )
     marker_rate_hz: float = parameter(
         10.0, "markers are published at most this often", unit="Hz", range=(0.1, 120.0)

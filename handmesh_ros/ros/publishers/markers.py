@@ -19,13 +19,29 @@ from handmesh_ros.hand.conventions import LEFT, RIGHT, SIDES, SKELETON, WRIST
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.ros.conversions.cdr import CdrWriter
+from handmesh_ros.visualization.meshes import vertex_normals, vertex_shade
 
 NAMESPACES = ("mesh", "skeleton", "joints", "label")
 FINGER_COLORS = np.array(
     [(240, 80, 60), (250, 180, 40), (90, 210, 90), (60, 150, 250), (190, 90, 230)], np.float32
 )
 SIDE_COLORS = np.array([(95, 175, 255), (255, 170, 95)], np.float32)
-BONE_WIDTH_M, JOINT_SIZE_M, LABEL_HEIGHT_M, LABEL_OFFSET_M = 0.004, 0.009, 0.025, 0.04
+ID_COLORS = np.array(
+    [
+        (240, 96, 80), (80, 176, 240), (120, 208, 96), (248, 184, 64),
+        (184, 120, 232), (72, 208, 192), (240, 128, 184), (168, 152, 112),
+    ],
+    np.float32,
+)  # fmt: skip
+"""Colours of `mesh_color` "id": that of a hand is the one at its id modulo their number."""
+
+BONE_WIDTH_M, JOINT_SIZE_M, LABEL_HEIGHT_M, LABEL_OFFSET_M = 0.004, 0.009, 0.025, 0.03
+SKELETON_LIFT_M = 0.02
+"""Skeletons are this much nearer to the camera than the hand, along the rays of the image: from
+the camera they cover the mesh where the joints are seen, from the side they are beside it."""
+
+PREDICTED_ALPHA = 0.4
+"""Opacity of hands that are not seen at the moment."""
 
 _IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 _NO_POINTS = np.zeros((0, 3))
@@ -78,6 +94,7 @@ class MarkerBuilder:
         lifetime_s: float,
         mesh_color: str = "skin",
         ids: list[int] | None = None,
+        seen: np.ndarray | None = None,
     ) -> bytes:
         """Return the serialised MarkerArray that shows these hands and no others.
 
@@ -86,8 +103,11 @@ class MarkerBuilder:
             stamp: of the image.
             frame_id: of the image: the camera's optical frame.
             lifetime_s: until markers vanish by themselves.
-            mesh_color: "skin" for the estimated colours, "side" for one colour per side.
+            mesh_color: "skin" for the estimated colours, "side" for one colour per side, "id" for
+                one per id.
             ids: of the hands; None numbers them.
+            seen: (N,) False for hands whose pose is predicted, which are translucent; None for
+                all seen.
         """
         ids = list(range(len(hands))) if ids is None else ids
         contents = [
@@ -96,7 +116,8 @@ class MarkerBuilder:
             for namespace in NAMESPACES
         ]
         for index, hand_id in enumerate(ids):
-            contents += self._hand_markers(hands, index, hand_id, mesh_color)
+            alpha = 1.0 if seen is None or seen[index] else PREDICTED_ALPHA
+            contents += self._hand_markers(hands, index, hand_id, mesh_color, alpha)
         self._shown = set(ids)
         return serialize(contents, stamp, frame_id, lifetime_s)
 
@@ -105,7 +126,7 @@ class MarkerBuilder:
         return self.build(Hands.empty(), stamp, frame_id, lifetime_s=0.0)
 
     def _hand_markers(
-        self, hands: Hands, index: int, hand_id: int, mesh_color: str
+        self, hands: Hands, index: int, hand_id: int, mesh_color: str, alpha: float
     ) -> list[MarkerContent]:
         side = int(hands.handedness[index])
         joints = hands.joints[index].astype(np.float64)
@@ -114,9 +135,18 @@ class MarkerBuilder:
         colors = hands.colors[index] * 255.0
         if mesh_color == "side":
             colors = np.broadcast_to(SIDE_COLORS[side], colors.shape)
+        elif mesh_color == "id":
+            colors = np.broadcast_to(ID_COLORS[hand_id % len(ID_COLORS)], colors.shape)
+        # RViz draws triangles that have colours of their own without light.
+        normals = vertex_normals(vertices, triangles.reshape(-1, 3))
+        colors = colors * vertex_shade(normals)[:, None]
         distance = float(np.linalg.norm(joints[WRIST]))
         label = f"{SIDES[side]} {hands.score[index]:.2f}  {distance:.2f} m"
-        above = joints[WRIST] - [0.0, LABEL_OFFSET_M, 0.0]
+        top = joints[joints[:, 1].argmin()]
+        above = [joints[:, 0].mean(), top[1] - LABEL_OFFSET_M, top[2]]
+        opacity = np.array([1.0, 1.0, 1.0, alpha], np.float32)
+        ahead = np.maximum(joints[:, 2:], 2 * SKELETON_LIFT_M)
+        lifted = joints * (1.0 - SKELETON_LIFT_M / ahead)
         return [
             MarkerContent(
                 "mesh",
@@ -124,30 +154,31 @@ class MarkerBuilder:
                 Marker.TRIANGLE_LIST,
                 scale=(1.0, 1.0, 1.0),
                 points=vertices[triangles],
-                colors=_rgba(colors)[triangles],
+                colors=_rgba(colors, alpha)[triangles],
             ),
             MarkerContent(
                 "skeleton",
                 hand_id,
                 Marker.LINE_LIST,
                 scale=(BONE_WIDTH_M, 0.0, 0.0),
-                points=joints[self._bones],
-                colors=self._bone_colors,
+                points=lifted[self._bones],
+                colors=self._bone_colors * opacity,
             ),
             MarkerContent(
                 "joints",
                 hand_id,
                 Marker.SPHERE_LIST,
                 scale=(JOINT_SIZE_M,) * 3,
-                points=joints,
-                colors=self._joint_colors,
+                points=lifted,
+                colors=self._joint_colors * opacity,
             ),
             MarkerContent(
                 "label",
                 hand_id,
                 Marker.TEXT_VIEW_FACING,
                 scale=(0.0, 0.0, LABEL_HEIGHT_M),
-                pose=(*above.tolist(), *_IDENTITY[3:]),
+                color=(1.0, 1.0, 1.0, alpha),
+                pose=(*map(float, above), *_IDENTITY[3:]),
                 text=label,
             ),
         ]
@@ -215,8 +246,8 @@ def _write_no_mesh_file(writer: CdrWriter) -> None:
     writer.write("?", False)
 
 
-def _rgba(rgb: np.ndarray) -> np.ndarray:
-    """Return (N, 4) float32 in [0, 1], opaque, from (N, 3) in [0, 255]."""
-    rgba = np.ones((len(rgb), 4), np.float32)
+def _rgba(rgb: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+    """Return (N, 4) float32 in [0, 1] from (N, 3) in [0, 255]."""
+    rgba = np.full((len(rgb), 4), alpha, np.float32)
     rgba[:, :3] = rgb / 255.0
     return rgba

@@ -54,6 +54,7 @@ class Pictures:
                 lifetime_s=parameters.marker_lifetime_s,
                 mesh_color=parameters.mesh_color,
                 ids=tracked.track_id[shown].tolist() if parameters.track else None,
+                seen=tracked.state[shown] == State.TRACKED,
             )
             self._markers.publish(markers)
         if self._overlay.get_subscription_count() and self._overlay_cap.is_due(
