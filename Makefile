@@ -14,7 +14,7 @@ ROS = . .colcon/env.sh &&
 BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floors fuzz lint params soak gpu-check clean
+.PHONY: help demo test test-floors fuzz lint format params soak gpu-check clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -34,9 +34,13 @@ fuzz:  ## generated messages and files against what must always hold; SECONDS=60
 test-floors:  ## the suite's core with the lowest versions that setup.cfg declares; EXTRAS=train for training, too
 	@$(PYTHON) scripts/test_floors.py --extras $(EXTRAS) --pytest "$(PYTEST)"
 
-lint:  ## ruff and mypy
+lint:  ## ruff, mypy and the import contracts
 	$(BOOTSTRAP) --tests
-	@$(ROS) ruff check . && ruff format --check . && mypy
+	@$(ROS) ruff check . && ruff format --check . && mypy && lint-imports
+
+format:  ## put imports and lines in order
+	$(BOOTSTRAP) --tests
+	@$(ROS) ruff check --fix . && ruff format .
 
 params:  ## write config/detect.yaml and docs/parameters.md from the parameter schema
 	$(BOOTSTRAP)
@@ -44,11 +48,11 @@ params:  ## write config/detect.yaml and docs/parameters.md from the parameter s
 
 soak:  ## the detector at 30 Hz for MINUTES=60: memory, rate, drops
 	$(BOOTSTRAP)
-	@$(ROS) python scripts/soak.py --minutes $(MINUTES) --model "$(MODEL)"
+	@$(ROS) python -m benchmarks.soak --minutes $(MINUTES) --model "$(MODEL)"
 
 gpu-check:  ## on an NVIDIA GPU: parity, speed and memory of all backends that $(PYTHON) has
-	@PYTHONPATH=. $(PYTHON) scripts/gpu_check.py $(MODEL)
-	@! $(PYTHON) -c "import pytest, hypothesis, onnx" 2>/dev/null || PYTHONPATH=. $(PYTHON) -m pytest -m "gpu or tensorrt" test/runtime
+	@PYTHONPATH=. $(PYTHON) benchmarks/gpu_check.py $(MODEL)
+	@! $(PYTHON) -c "import pytest, hypothesis, onnx" 2>/dev/null || PYTHONPATH=. $(PYTHON) -m pytest -m "gpu or tensorrt" test/inference
 
 clean:  ## remove everything that make made
 	rm -rf .venv .venv-floors .colcon out *.egg-info

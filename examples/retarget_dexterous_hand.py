@@ -25,12 +25,12 @@ try:
     from sensor_msgs.msg import JointState
 
     from handmesh_ros.errors import HandmeshError
-    from handmesh_ros.grasp.follower import HandFollower
     from handmesh_ros.hand.conventions import RIGHT, SIDES, WRIST, operator_frame
     from handmesh_ros.msg import HandMeshArray
-    from handmesh_ros.ros.parameter_server import declare
-    from handmesh_ros.ros.parameter_set import ParameterSet, parameter
-    from handmesh_ros.ros.program import run_node
+    from handmesh_ros.ros.node_utilities import run_node
+    from handmesh_ros.ros.parameters.parameter_server import declare
+    from handmesh_ros.ros.parameters.parameter_set import ParameterSet, parameter
+    from handmesh_ros.teleop.follower import HandFollower
 except ImportError as error:
     if __name__ != "__main__":
         raise

@@ -28,16 +28,16 @@ try:
     from std_msgs.msg import Bool
 
     from handmesh_ros.errors import HandmeshError
-    from handmesh_ros.grasp.clutch import Clutch, StepLimits
-    from handmesh_ros.grasp.follower import HandFollower
     from handmesh_ros.hand.conventions import SIDES
     from handmesh_ros.hand.rotations import matrices, quaternions
     from handmesh_ros.msg import HandMesh, HandMeshArray
+    from handmesh_ros.ros.conversions.stamps import CaptureTimes
+    from handmesh_ros.ros.node_utilities import run_node
     from handmesh_ros.ros.pacing import Throttle
-    from handmesh_ros.ros.parameter_server import declare
-    from handmesh_ros.ros.parameter_set import ParameterSet, parameter
-    from handmesh_ros.ros.program import run_node
-    from handmesh_ros.ros.stamps import CaptureTimes
+    from handmesh_ros.ros.parameters.parameter_server import declare
+    from handmesh_ros.ros.parameters.parameter_set import ParameterSet, parameter
+    from handmesh_ros.teleop.clutch import Clutch, StepLimits
+    from handmesh_ros.teleop.follower import HandFollower
 except ImportError as error:
     if __name__ != "__main__":
         raise

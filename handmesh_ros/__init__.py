@@ -8,4 +8,6 @@ __path__ = __import__("pkgutil").extend_path(__path__, __name__)
 # ORT_DISABLE_TELEMETRY=0 to let them. It is read when ONNX Runtime starts, so it is set here.
 __import__("os").environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+__import__("handmesh_ros.common.renamed").common.renamed.install()
+
 __version__ = "0.1.0"

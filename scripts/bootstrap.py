@@ -207,6 +207,7 @@ def build_messages() -> None:
     inputs = [path for folder in ("msg", "srv") for path in (ROOT / folder).iterdir()]
     inputs += [ROOT / "CMakeLists.txt", ROOT / "package.xml"]
     installed = [path.name for name in ("config", "launch") for path in (ROOT / name).iterdir()]
+    installed += [str(path.relative_to(ROOT)) for path in (ROOT / "handmesh_ros").rglob("*.py")]
     value = digest(
         inputs,
         (VENV / ".stamp-ros").read_text(),

@@ -38,8 +38,8 @@ from hand_model_geometry import (
     vertex_normals,
 )
 
+from handmesh_ros.hand.boundary import boundary_cap
 from handmesh_ros.hand.conventions import MODEL_PARENTS
-from handmesh_ros.hand.template import boundary_cap
 
 FINGER_NUMBERS = (2, 3, 5, 4, 1)
 """MakeHuman's numbers of the fingers in the model's order: index, middle, little, ring, thumb."""

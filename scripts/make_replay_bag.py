@@ -21,11 +21,11 @@ from std_msgs.msg import Header
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.msg import HandMesh, HandMeshArray
-from handmesh_ros.ros.bags import BagWriter
+from handmesh_ros.ros.bag.bags import BagWriter
 from handmesh_ros.training.synthesis.scene import SceneSampler
 from handmesh_ros.training.synthesis.surface import pose_hand
 
-BAG = Path(__file__).resolve().parent.parent / "test" / "ros" / "bags" / "two_hands"
+BAG = Path(__file__).resolve().parent.parent / "test" / "ros" / "bag" / "bags" / "two_hands"
 FRAMES, SCALE, JPEG_QUALITY = 24, 0.5, 75
 START_NS = 1_700_000_000_000_000_000
 SEED = 3

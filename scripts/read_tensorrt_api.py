@@ -1,7 +1,7 @@
 """Write down what the official Python bindings of TensorRT offer, for the tests.
 
     pip download --no-deps tensorrt-bindings==8.6.1 tensorrt-cu12-bindings==10.3.0 …
-    python scripts/read_tensorrt_api.py *.whl > test/runtime/tensorrt_api.json
+    python scripts/read_tensorrt_api.py *.whl > test/inference/backends/tensorrt/tensorrt_api.json
 
 The bindings import without TensorRT when empty libraries stand in for it: `cc` makes those. The
 names and signatures are read from the imported classes, nothing is run. `tensorrt_rtx`, where it

@@ -39,7 +39,7 @@ stages=(mobile_gpu mobile_2_texture mobile_3_colours)
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 mkdir -p "$data" "$back"
 exec > >(tee -a "$back/log.txt") 2>&1
-handmesh() { "$python" -m handmesh_ros.cli "$@"; }
+handmesh() { "$python" -m handmesh_ros.cli.main "$@"; }
 say() { echo "== $* ($(date +%T))"; }
 
 once() {  # NAME COMMAND…: run unless it was completed before

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from handmesh_ros.ros.parameters import to_markdown, to_yaml
+from handmesh_ros.ros.parameters.schema import to_markdown, to_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 

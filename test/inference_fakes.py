@@ -12,8 +12,9 @@ import numpy as np
 
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.runtime.estimator import Timings
-from handmesh_ros.runtime.sidecar import CROPS, HandModelReference, Sidecar
+from handmesh_ros.inference.estimator import Timings
+from handmesh_ros.inference.sidecar import HandModelReference, Sidecar
+from handmesh_ros.network.contract import CROPS
 
 TEMPLATE = HandTemplate.bundled()
 REFERENCE = HandModelReference.of(TEMPLATE)

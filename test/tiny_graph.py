@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.runtime.sidecar import HandModelReference, Sidecar
+from handmesh_ros.inference.sidecar import HandModelReference, Sidecar
 
 SLOTS, VERTICES = 4, 778
 SCORES = np.array([0.9, 0.8, 0.6, 0.01], np.float32)

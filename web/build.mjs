@@ -12,7 +12,7 @@ const licence = readFileSync(`${here}node_modules/three/LICENSE`, "utf8").trim()
 await build({
   absWorkingDir: here,
   entryPoints: ["src/main.js"],
-  outfile: "../handmesh_ros/visualization/report/page.js",
+  outfile: "../handmesh_ros/report/page.js",
   bundle: true,
   minify: true,
   format: "iife",

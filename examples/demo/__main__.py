@@ -19,10 +19,10 @@ try:
     from examples.demo.camera import PHOTO_FRAMES, RATE_HZ
     from examples.demo.listener import MAX_RECORDED_IMAGES, Listener
     from examples.demo.report import write_bag, write_drawings
-    from handmesh_ros.arguments import number
-    from handmesh_ros.commands.frames import Source, find_sources, read_frames
+    from handmesh_ros.common.arguments import number
     from handmesh_ros.errors import HandmeshError
-    from handmesh_ros.runtime.models import DETAIL_MODEL
+    from handmesh_ros.inference.models import DETAIL_MODEL
+    from handmesh_ros.media.sources import Source, find_sources, read_frames
 except ImportError as error:
     if __name__ != "__main__":
         raise

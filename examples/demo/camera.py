@@ -28,9 +28,9 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from handmesh_ros.commands.frames import find_sources, read_frames
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.messages import image_message
+from handmesh_ros.media.sources import find_sources, read_frames
+from handmesh_ros.ros.conversions.messages import image_message
 
 FRAME_ID = "camera_optical_frame"
 RATE_HZ = 30.0

@@ -10,12 +10,12 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from examples.demo.camera import RATE_HZ
 from examples.demo.listener import TOPICS, Recording
+from handmesh_ros.inference.preprocess import Letterbox
 from handmesh_ros.msg import HandTopology
-from handmesh_ros.ros.bags import message_types, type_name
-from handmesh_ros.ros.images import compressed_to_rgb
-from handmesh_ros.ros.messages import message_to_hands
-from handmesh_ros.runtime.preprocess import Letterbox
-from handmesh_ros.view.draw import draw_hands
+from handmesh_ros.ros.bag.bags import message_types, type_name
+from handmesh_ros.ros.conversions.images import compressed_to_rgb
+from handmesh_ros.ros.conversions.messages import message_to_hands
+from handmesh_ros.visualization.draw import draw_hands
 
 
 def write_bag(recording: Recording, folder: Path, namespace: str) -> Path:

@@ -12,6 +12,9 @@ from typing import Any
 
 from handmesh_ros.errors import HandmeshError
 
+MEDIAPIPE_WORKER = Path(__file__).with_name("mediapipe_worker.py")
+"""A contestant of its own, for an interpreter that has mediapipe and not this package."""
+
 
 class Contestant:
     """A process that answers each line of JSON on its input with one line on its output.

@@ -15,9 +15,9 @@ import numpy as np
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.opening import HandFinder, Models, open_finder
-from handmesh_ros.runtime.preprocess import intrinsics_from_fov
-from handmesh_ros.temporal.tracker import TrackedHands
-from handmesh_ros.temporal.video import VideoTracker
+from handmesh_ros.inference.preprocess import intrinsics_from_fov
+from handmesh_ros.tracking.tracker import TrackedHands
+from handmesh_ros.tracking.video import VideoTracker
 
 ALONE, BOTH = "alone", "both"
 """Stand for no effort: the single-stage network alone, at one input size or at both."""
@@ -98,7 +98,7 @@ class Worker:
 
 def _message_writer() -> Callable[[TrackedHands, tuple[int, int], np.ndarray], bytes] | None:
     try:
-        from handmesh_ros.ros.wire import hands_to_bytes
+        from handmesh_ros.ros.conversions.serialisation import hands_to_bytes
     except ImportError:
         return None
     return hands_to_bytes

@@ -140,3 +140,11 @@ class Hands:
     def handedness_score(self) -> np.ndarray:
         """(N,) float32 in [0.5, 1], probability of the side given by `handedness`."""
         return np.maximum(self.right_probability, 1.0 - self.right_probability)
+
+
+class State(IntEnum):
+    """How a pose is known; the values are those of HandMesh.msg."""
+
+    TRACKED = 0
+    PREDICTED = 1
+    LOST = 2

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.boundary import boundary_cap
 from handmesh_ros.hand.conventions import MODEL_PARENTS
 
 FINGERTIPS = (744, 320, 443, 554, 671)
@@ -182,7 +183,6 @@ def read_mano(path: Path) -> dict[str, Any]:
     Raises:
         HandmeshError: the file is missing, damaged, unsafe, a left hand or no MANO hand.
     """
-    from handmesh_ros.hand.template import boundary_cap
 
     try:
         content = path.read_bytes()

@@ -8,9 +8,9 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
+from handmesh_ros.inference.estimator import Timings
 from handmesh_ros.inference.opening import HandFinder
 from handmesh_ros.inference.refining import RefiningEstimator
-from handmesh_ros.runtime.estimator import Timings
 
 LOOK_EVERY = 4
 """Images from one full look to the next: at 30 Hz new hands are seen within 133 ms."""

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TypeAlias
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.inference.backends.selection import Opener, open_backend
 from handmesh_ros.inference.effort import EFFORT_NAMES, Effort
-from handmesh_ros.inference.refiner import HandRefiner
-from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
-from handmesh_ros.inference.teacher import Proposer, Teacher
-from handmesh_ros.runtime.backend import Opener, open_backend
-from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.runtime.models import (
+from handmesh_ros.inference.estimator import Estimator
+from handmesh_ros.inference.models import (
     BUNDLED_MODELS,
     CAMERA_MODEL,
     DETAIL_MODEL,
     REFINEMENT_MODEL,
     find_model,
 )
-from handmesh_ros.runtime.two_looks import TwoLooks, open_looks
+from handmesh_ros.inference.multi_scale import TwoLooks, open_looks
+from handmesh_ros.inference.refiner import HandRefiner
+from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
+from handmesh_ros.inference.teacher import Proposer, Teacher
 
 HandFinder: TypeAlias = Estimator | TwoLooks | RefiningEstimator
 """What finds the hands of an image."""

@@ -9,10 +9,11 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands, ScaleSource
+from handmesh_ros.inference.backends.base import Backend
 from handmesh_ros.inference.crops import CROP_SIDE, cut_crops
-from handmesh_ros.runtime.backend import Backend
-from handmesh_ros.runtime.estimator import Timings
-from handmesh_ros.runtime.sidecar import CROPS, Sidecar
+from handmesh_ros.inference.estimator import Timings
+from handmesh_ros.inference.sidecar import Sidecar
+from handmesh_ros.network.contract import CROPS
 
 
 class HandRefiner:

@@ -13,15 +13,15 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
+from handmesh_ros.inference.backends.base import Backend
 from handmesh_ros.inference.crops import CROP_SIDE, hand_regions, regions_alike, turned_regions
 from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.estimator import Estimator, Timings
 from handmesh_ros.inference.evidence import are_among, distinct, summed_score
+from handmesh_ros.inference.multi_scale import TwoLooks
+from handmesh_ros.inference.preprocess import check_image, check_intrinsics, intrinsics_from_fov
 from handmesh_ros.inference.refiner import HandRefiner, check_pair
 from handmesh_ros.inference.tiles import propose_on_tiles
-from handmesh_ros.runtime.backend import Backend
-from handmesh_ros.runtime.estimator import Estimator, Timings
-from handmesh_ros.runtime.preprocess import check_image, check_intrinsics, intrinsics_from_fov
-from handmesh_ros.runtime.two_looks import TwoLooks
 
 CANDIDATE_SCORE = 0.12
 """Score of the single stage from which a place is worth a closer look; far below what it takes to

@@ -22,12 +22,12 @@ from handmesh_ros.inference.crops import (
     scaled_regions,
     turned_regions,
 )
+from handmesh_ros.inference.estimator import Estimator
 from handmesh_ros.inference.evidence import distinct, two_way_score
+from handmesh_ros.inference.preprocess import intrinsics_from_fov
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import SECOND_TURNS_DEG
 from handmesh_ros.inference.tiles import propose_on_tiles
-from handmesh_ros.runtime.estimator import Estimator
-from handmesh_ros.runtime.preprocess import intrinsics_from_fov
 
 CANDIDATE_SCORE = 0.05
 """Score of a find from which its place is read."""

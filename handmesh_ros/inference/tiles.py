@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.runtime.estimator import Estimator, Timings
-from handmesh_ros.runtime.two_looks import TwoLooks
+from handmesh_ros.inference.estimator import Estimator, Timings
+from handmesh_ros.inference.multi_scale import TwoLooks
 
 OVERLAP = 1 / 3
 """Of a tile's width and height that it shares with the next."""

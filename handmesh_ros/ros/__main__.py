@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from handmesh_ros.doctor import GET_MESSAGES
-from handmesh_ros.imports import plain_errors, remedy
+from handmesh_ros.common.imports import GET_MESSAGES, plain_errors, remedy
 
 _INSTALL = "run `rosdep install --from-paths src -y --ignore-src` in the workspace"
 
@@ -17,7 +16,7 @@ def main() -> int:
     """
     try:
         with plain_errors():
-            from handmesh_ros.ros.process import main as run
+            from handmesh_ros.ros.main import main as run
 
         return run()
     except ImportError as error:

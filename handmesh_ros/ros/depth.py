@@ -15,7 +15,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.size import calibrated
 from handmesh_ros.ros.detection import Detection
-from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.parameters.schema import Parameters
 
 
 class DepthScaling:

@@ -18,14 +18,14 @@ from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.following import HandFollower, Look
 from handmesh_ros.inference.opening import HandFinder
+from handmesh_ros.inference.preprocess import intrinsics_from_fov
 from handmesh_ros.inference.refining import RefiningEstimator
-from handmesh_ros.photos import stored_size
-from handmesh_ros.ros.camera_info import CameraInfos, intrinsics_of
-from handmesh_ros.ros.distortion import Undistortion
-from handmesh_ros.ros.encodings import SensorRange
-from handmesh_ros.ros.images import compressed_to_rgb, image_to_rgb
-from handmesh_ros.ros.parameters import Parameters
-from handmesh_ros.runtime.preprocess import intrinsics_from_fov
+from handmesh_ros.media.photos import stored_size
+from handmesh_ros.ros.conversions.camera_info import CameraInfos, intrinsics_of
+from handmesh_ros.ros.conversions.distortion import Undistortion
+from handmesh_ros.ros.conversions.encodings import SensorRange
+from handmesh_ros.ros.conversions.images import compressed_to_rgb, image_to_rgb
+from handmesh_ros.ros.parameters.schema import Parameters
 
 ImageMessage: TypeAlias = Image | CompressedImage
 

@@ -12,7 +12,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.parameter_server import QOS_POLICIES
+from handmesh_ros.ros.parameters.parameter_server import QOS_POLICIES
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks

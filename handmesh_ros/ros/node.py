@@ -24,27 +24,27 @@ from visualization_msgs.msg import MarkerArray
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.inference.backends.selection import Opener, open_backend
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.opening import HandFinder, Models, open_finder
 from handmesh_ros.msg import HandMeshArray, HandTopology
-from handmesh_ros.ros.calibration import CalibrationService
-from handmesh_ros.ros.camera_info import CameraInfos
+from handmesh_ros.ros.calibration.calibration import CalibrationService
+from handmesh_ros.ros.conversions.camera_info import CameraInfos
+from handmesh_ros.ros.conversions.hand_array import check_hand_layout
+from handmesh_ros.ros.conversions.messages import topology_message, wrists_to_bytes
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector, ImageMessage
-from handmesh_ros.ros.diagnostics import FrameRecord, Statistics, status_message
-from handmesh_ros.ros.hand_array import check_hand_layout
 from handmesh_ros.ros.inputs import Inputs
-from handmesh_ros.ros.markers import check_marker_layout
-from handmesh_ros.ros.messages import topology_message, wrists_to_bytes
 from handmesh_ros.ros.pacing import Throttle
-from handmesh_ros.ros.parameter_server import ParameterServer
-from handmesh_ros.ros.parameters import Parameters
-from handmesh_ros.ros.pictures import Pictures
-from handmesh_ros.ros.processing import HandProcessing
-from handmesh_ros.ros.robot_outputs import RobotOutputs
+from handmesh_ros.ros.parameters.parameter_server import ParameterServer
+from handmesh_ros.ros.parameters.schema import Parameters
+from handmesh_ros.ros.pipeline import HandProcessing
+from handmesh_ros.ros.publishers.diagnostics import FrameRecord, Statistics, status_message
+from handmesh_ros.ros.publishers.markers import check_marker_layout
+from handmesh_ros.ros.publishers.robot_outputs import RobotOutputs
+from handmesh_ros.ros.publishers.visualization import Pictures
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
-from handmesh_ros.runtime.backend import Opener, open_backend
 
 RESULT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(

@@ -9,10 +9,10 @@ import numpy as np
 from std_msgs.msg import Header
 
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.ros.parameters import Parameters
-from handmesh_ros.temporal.one_euro import Smoothing
-from handmesh_ros.temporal.tracker import TrackedHands, Tracker
-from handmesh_ros.temporal.tracks import Filters
+from handmesh_ros.ros.parameters.schema import Parameters
+from handmesh_ros.tracking.one_euro import Smoothing
+from handmesh_ros.tracking.tracker import TrackedHands, Tracker
+from handmesh_ros.tracking.tracks import Filters
 
 ALTERNATION_S = 5.0
 """Two image sizes that take turns within this time are two cameras, not one that was switched."""

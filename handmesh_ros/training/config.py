@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
-
+from handmesh_ros.common.files import parse_yaml
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.network.config import NetworkConfig
-from handmesh_ros.training.datasets.augment import AugmentOptions
-from handmesh_ros.training.losses import LossWeights
+from handmesh_ros.training.data.augment import AugmentOptions
+from handmesh_ros.training.losses.supervised import LossWeights
 from handmesh_ros.training.ranges import AtLeastOne, Probability, Range, Weight
 
 T = TypeVar("T")
@@ -133,15 +132,15 @@ class TrainingConfig:
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
-            content = {} if (read := yaml.safe_load(text)) is None else read
+            content = {} if (read := parse_yaml(text)) is None else read
         except OSError as error:
             raise HandmeshError(
                 f"Cannot read the training configuration {path}: {error.strerror}."
             ) from error
         except UnicodeDecodeError as error:
             raise HandmeshError(f"{path} is not a text file: give a YAML file.") from error
-        except (yaml.YAMLError, RecursionError) as error:
-            raise HandmeshError(f"{path} is not valid YAML: {_in_one_line(error)}.") from error
+        except ValueError as error:
+            raise HandmeshError(f"{path} is not valid YAML: {error}.") from error
         for override in overrides:
             _override(content, override, str(path))
         config = _build(cls, content, str(path))
@@ -162,10 +161,6 @@ class TrainingConfig:
         return config
 
 
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
 def _override(content: Any, override: str, where: str) -> None:
     """Put "section.field=value" into nested mappings."""
     name, separator, value = override.partition("=")
@@ -178,11 +173,9 @@ def _override(content: Any, override: str, where: str) -> None:
     if not isinstance(place, dict):
         raise HandmeshError(f"The override {override!r} finds no section for it in {where}.")
     try:
-        place[last] = yaml.safe_load(value)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise HandmeshError(
-            f"The override {override!r} is not valid YAML: {_in_one_line(error)}."
-        ) from error
+        place[last] = parse_yaml(value)
+    except ValueError as error:
+        raise HandmeshError(f"The override {override!r} is not valid YAML: {error}.") from error
 
 
 def _number(value: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Hands to look at without ROS: GLB meshes, Rerun recordings and the report page."""
+"""Hands for people to see."""

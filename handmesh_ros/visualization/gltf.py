@@ -21,13 +21,13 @@ import numpy as np
 import pygltflib as gl
 
 from handmesh_ros import __version__
-from handmesh_ros.commands.frames import Source
-from handmesh_ros.commands.places import Originals, OutputFolder, cannot_write
+from handmesh_ros.common.files import write_whole
+from handmesh_ros.common.output_paths import Originals, OutputFolder, cannot_write
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.files import write_whole
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES
 from handmesh_ros.hand.hands import ScaleSource
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.media.sources import Source
 from handmesh_ros.visualization.meshes import linear_from_srgb, vertex_normals
 from handmesh_ros.visualization.outputs import Found
 

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from handmesh_ros.commands.frames import Source
-from handmesh_ros.commands.videos import Frame
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.temporal.tracker import Tracker
+from handmesh_ros.media.sources import Source
+from handmesh_ros.media.videos import Frame
+from handmesh_ros.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)

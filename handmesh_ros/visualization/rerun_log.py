@@ -27,12 +27,12 @@ import numpy as np
 import rerun as rr
 import rerun.blueprint as rrb
 
-from handmesh_ros.commands.frames import Source
-from handmesh_ros.commands.places import Originals, cannot_write, check_place
+from handmesh_ros.common.files import part_of
+from handmesh_ros.common.output_paths import Originals, cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.files import part_of
 from handmesh_ros.hand.conventions import SIDES, SKELETON, WRIST
-from handmesh_ros.view.draw import FINGER_COLORS, SIDE_COLORS
+from handmesh_ros.media.sources import Source
+from handmesh_ros.visualization.draw import FINGER_COLORS, SIDE_COLORS
 from handmesh_ros.visualization.meshes import vertex_normals
 from handmesh_ros.visualization.outputs import Found
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from handmesh_ros.depth.drawn import drawn_depth, spoiled
+from benchmarks.drawn_depth import drawn_depth, spoiled
+from benchmarks.scenes import CENTRE_PX, FOCAL_PX, NO_NOISE, Actor, Stage
+from benchmarks.tracking import swing
 from handmesh_ros.depth.scale import measure_scale, visible_vertices, with_depth
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.size import rescaled
-from handmesh_ros.temporal.benchmark import swing
-from handmesh_ros.temporal.scenes import CENTRE_PX, FOCAL_PX, NO_NOISE, Actor, Stage
 
 INTRINSICS = np.array([FOCAL_PX, FOCAL_PX, *CENTRE_PX])
 SIZE = (480, 640)

@@ -17,12 +17,12 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.ros.bags import BagReader, BagWriter
-from handmesh_ros.ros.lengths_file import read_lengths, store_length
-from handmesh_ros.ros.parameter_file import read_parameters
-from handmesh_ros.ros.parameters import Parameters
-from handmesh_ros.runtime.models import find_model
-from handmesh_ros.runtime.sidecar import Sidecar
+from handmesh_ros.inference.models import find_model
+from handmesh_ros.inference.sidecar import Sidecar
+from handmesh_ros.ros.bag.bags import BagReader, BagWriter
+from handmesh_ros.ros.calibration.lengths_file import read_lengths, store_length
+from handmesh_ros.ros.parameters.parameter_file import read_parameters
+from handmesh_ros.ros.parameters.schema import Parameters
 
 TOPIC, COUNT = "/words", 40
 SCALARS = (

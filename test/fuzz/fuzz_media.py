@@ -14,10 +14,10 @@ from fuzz_files import EDITS, VALUES, edited
 from fuzz_oracles import check_sentence
 from hypothesis import strategies as st
 
-from handmesh_ros.commands.videos import read_video
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES
-from handmesh_ros.training.datasets.hand_labels import read_hand_labels
+from handmesh_ros.media.videos import read_video
+from handmesh_ros.training.data.readers.hand_labels import read_hand_labels
 
 FRAMES, WIDTH, HEIGHT = 8, 64, 48
 

@@ -22,13 +22,13 @@ from std_msgs.msg import Header
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.ros.camera_info import CameraInfos
+from handmesh_ros.ros.conversions.camera_info import CameraInfos
+from handmesh_ros.ros.conversions.encodings import DEPTH_ENCODINGS, ENCODINGS
+from handmesh_ros.ros.conversions.stamps import CaptureTimes
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector
-from handmesh_ros.ros.encodings import DEPTH_ENCODINGS, ENCODINGS
-from handmesh_ros.ros.parameters import Parameters
-from handmesh_ros.ros.processing import HandProcessing
-from handmesh_ros.ros.stamps import CaptureTimes
+from handmesh_ros.ros.parameters.schema import Parameters
+from handmesh_ros.ros.pipeline import HandProcessing
 from handmesh_ros.ros.tracking import HandTracking
 
 TEMPLATE = HandTemplate.bundled()

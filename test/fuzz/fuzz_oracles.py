@@ -13,7 +13,7 @@ from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.size import LONGEST_M, SHORTEST_M, hand_length
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.msg import HandMesh, HandMeshArray
-from handmesh_ros.ros.processing import Result
+from handmesh_ros.ros.pipeline import Result
 
 LONGEST_SENTENCE = 1000
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.scenes import Actor, Noise, Stage
+from benchmarks.tracking import swing
 from handmesh_ros.hand.hands import ScaleSource
 from handmesh_ros.hand.size import calibrated, hand_length
-from handmesh_ros.temporal.benchmark import swing
-from handmesh_ros.temporal.scenes import Actor, Noise, Stage
 
 
 @pytest.fixture

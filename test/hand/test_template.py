@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.boundary import boundary_cap
 from handmesh_ros.hand.conventions import (
     KEYPOINT_FROM_MODEL_JOINT,
     LEFT,
     MIRROR,
     RIGHT,
 )
-from handmesh_ros.hand.template import HandTemplate, boundary_cap
+from handmesh_ros.hand.template import HandTemplate
 
 HAND = HandTemplate.bundled()
 RENDER = HandTemplate.bundled_render()

@@ -6,7 +6,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.following import HandFollower
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import RefiningEstimator
-from handmesh_ros.temporal.video import VideoTracker
+from handmesh_ros.tracking.video import VideoTracker
 
 HAND = hand_at(150, 200)
 SHOWN = picture((150, 200, 255))

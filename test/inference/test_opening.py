@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.inference.backends.selection import open_backend
 from handmesh_ros.inference.effort import Effort
+from handmesh_ros.inference.models import CAMERA_MODEL, DETAIL_MODEL, REFINEMENT_MODEL
+from handmesh_ros.inference.multi_scale import TwoLooks
 from handmesh_ros.inference.opening import Models, open_finder
-from handmesh_ros.runtime.backend import open_backend
-from handmesh_ros.runtime.models import CAMERA_MODEL, DETAIL_MODEL, REFINEMENT_MODEL
-from handmesh_ros.runtime.two_looks import TwoLooks
 
 
 class Opener:

@@ -9,7 +9,8 @@ from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import RefiningEstimator
-from handmesh_ros.runtime.sidecar import IMAGE, HandModelReference
+from handmesh_ros.inference.sidecar import HandModelReference
+from handmesh_ros.network.contract import IMAGE
 
 TWO = [hand_at(150, 200), hand_at(450, 200)]
 

@@ -9,7 +9,7 @@ pytest.importorskip("yaml", reason="needs PyYAML: run `make test`")
 
 import launch_standin
 
-from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.parameters.schema import Parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"

@@ -21,7 +21,7 @@ from handmesh_ros.hand.hands import ScaleSource
 from handmesh_ros.hand.size import hand_length
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import Detection
-from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.parameters.schema import Parameters
 
 pytestmark = pytest.mark.ros
 

@@ -15,10 +15,10 @@ from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import RefiningEstimator
-from handmesh_ros.ros.camera_info import CameraInfos
+from handmesh_ros.ros.conversions.camera_info import CameraInfos
+from handmesh_ros.ros.conversions.messages import image_message
 from handmesh_ros.ros.detection import HandDetector
-from handmesh_ros.ros.messages import image_message
-from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.parameters.schema import Parameters
 
 
 class SeeingEstimator:

@@ -291,7 +291,7 @@ def test_a_calibration_of_a_scaled_image_is_scaled(make_rig, image, camera_info)
 
 
 def test_diagnostics_look_for_the_camera_where_image_is_remapped_to(make_rig, image, monkeypatch):
-    monkeypatch.setattr("handmesh_ros.ros.diagnostics.GRACE_S", 0.0)
+    monkeypatch.setattr("handmesh_ros.ros.publishers.diagnostics.GRACE_S", 0.0)
     rig = make_rig(lazy=False, remappings=["image:=/elsewhere/image"])
     said = rig.listen("/diagnostics", DiagnosticArray)
 
@@ -329,7 +329,7 @@ def test_the_compressed_transport_follows_the_image(make_rig, image, rules, topi
     ],
 )
 def test_diagnostics_advise_only_what_is_not_done(make_rig, monkeypatch, rules, words):
-    monkeypatch.setattr("handmesh_ros.ros.diagnostics.GRACE_S", 0.0)
+    monkeypatch.setattr("handmesh_ros.ros.publishers.diagnostics.GRACE_S", 0.0)
     rig = make_rig(lazy=False, image_transport="compressed", remappings=rules)
     said = rig.listen("/diagnostics", DiagnosticArray)
     rig.wait_for(lambda: any(words in array.status[0].message for array in said))
@@ -604,7 +604,7 @@ def test_a_failed_activation_leaves_an_inactive_node(make_rig, image):
 def test_a_damaged_model_keeps_the_node_unconfigured_and_says_so(
     make_rig, tiny_model, tmp_path, damage
 ):
-    from handmesh_ros.runtime.sidecar import Sidecar
+    from handmesh_ros.inference.sidecar import Sidecar
 
     model = tmp_path / "model.onnx"
     shutil.copy(tiny_model, model)

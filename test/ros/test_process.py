@@ -143,7 +143,7 @@ def test_an_interrupt_that_is_lost_while_an_object_is_freed_still_ends_it(ros, t
     script.write_text(
         "import os, signal\n"
         "from rclpy.node import Node\n"
-        "from handmesh_ros.ros.program import run_node\n"
+        "from handmesh_ros.ros.node_utilities import run_node\n"
         "class Freed:\n"
         "    def __del__(self):\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"

@@ -6,10 +6,10 @@ pytest.importorskip("std_msgs.msg", reason="needs ROS 2: run `make test`")
 
 from std_msgs.msg import Header
 
+from handmesh_ros.hand.hands import State
 from handmesh_ros.ros.pacing import Throttle
-from handmesh_ros.ros.parameters import Parameters
+from handmesh_ros.ros.parameters.schema import Parameters
 from handmesh_ros.ros.tracking import HandTracking
-from handmesh_ros.temporal.tracker import State
 
 SIZE = (48, 64)
 

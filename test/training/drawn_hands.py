@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from handmesh_ros.hand.conventions import SKELETON
-from handmesh_ros.training.sample import Sample, mask_values
+from handmesh_ros.training.data.sample import Sample, mask_values
 
 INTRINSICS = np.array([310.0, 300.0, 158.0, 122.0], np.float32)
 

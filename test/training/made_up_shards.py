@@ -4,8 +4,8 @@ import numpy as np
 from batches import random_hands
 
 from handmesh_ros.training.config import TrainingConfig
-from handmesh_ros.training.sample import PER_HAND_FIELDS, Sample
-from handmesh_ros.training.shards import ShardWriter
+from handmesh_ros.training.data.sample import PER_HAND_FIELDS, Sample
+from handmesh_ros.training.data.shards import ShardWriter
 
 SIZE = 64
 

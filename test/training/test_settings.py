@@ -5,8 +5,8 @@ from made_up_shards import tiny_config, write_shards
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.training.config import TrainingConfig
+from handmesh_ros.training.engine.train import train
 from handmesh_ros.training.ranges import Range
-from handmesh_ros.training.train import train
 
 
 @pytest.mark.parametrize(

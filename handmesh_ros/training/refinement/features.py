@@ -21,16 +21,16 @@ import torch
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.crops import cut_crops
 from handmesh_ros.network.refinement import RefinementNetwork
-from handmesh_ros.training.datasets import photometry
-from handmesh_ros.training.datasets.photographs import (
+from handmesh_ros.training.data import photometry
+from handmesh_ros.training.data.composition.photographs import (
     Photograph,
     find_sets,
     read_photographs,
     read_samples,
 )
+from handmesh_ros.training.data.sample import Sample
+from handmesh_ros.training.data.shards import ShardDataset, shard_files
 from handmesh_ros.training.refinement.looks import Finder, Looks, looks_of, mirrored_sample
-from handmesh_ros.training.sample import Sample
-from handmesh_ros.training.shards import ShardDataset, shard_files
 
 BATCH = 16
 """Crops of one run of the landmark network."""

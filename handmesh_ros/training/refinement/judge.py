@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from handmesh_ros.network.refinement import RefinementNetwork
-from handmesh_ros.training.metrics import procrustes
+from handmesh_ros.training.evaluation.metrics import procrustes
 from handmesh_ros.training.refinement.data import Batch, camera_of, reading_of, take
 from handmesh_ros.training.refinement.losses import TRUSTED_DISTANCE, trusted
 from handmesh_ros.training.refinement.truth import CropTruth, truth_of

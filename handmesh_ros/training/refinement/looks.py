@@ -9,10 +9,10 @@ import numpy as np
 
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.crops import hand_regions
-from handmesh_ros.training.datasets.geometry import View, warp_labels
-from handmesh_ros.training.metrics import box_iou, clip_boxes
+from handmesh_ros.training.data.geometry import View, warp_labels
+from handmesh_ros.training.data.sample import Sample
+from handmesh_ros.training.evaluation.metrics import box_iou, clip_boxes
 from handmesh_ros.training.refinement.regions import draw_errors, spoil_regions
-from handmesh_ros.training.sample import Sample
 
 LEAST_VISIBLE = 0.2
 """Hands of which less is seen are not learnt from."""

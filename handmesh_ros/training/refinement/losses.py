@@ -19,7 +19,7 @@ from handmesh_ros.network.refinement import (
     CropReading,
     RefinementNetwork,
 )
-from handmesh_ros.training.priors import joint_limits
+from handmesh_ros.training.losses.priors import joint_limits
 from handmesh_ros.training.refinement.truth import CropTruth
 
 TRUSTED_DISTANCE = 0.1

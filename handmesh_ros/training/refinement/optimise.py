@@ -15,9 +15,9 @@ from torch import Tensor
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.network.checkpoint import REFINEMENT, save_refinement
 from handmesh_ros.network.refinement import RefinementNetwork
-from handmesh_ros.training.checkpoint import REFINEMENT, save_refinement
-from handmesh_ros.training.priors import joint_frames
+from handmesh_ros.training.losses.priors import joint_frames
 from handmesh_ros.training.refinement.data import Batch, CropData, camera_of, reading_of, take
 from handmesh_ros.training.refinement.losses import RefinementWeights, refinement_losses, total
 from handmesh_ros.training.refinement.truth import truth_of

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.folders import files_below
-from handmesh_ros.photos import READABLE, read_photo
+from handmesh_ros.media.folders import files_below
+from handmesh_ros.media.photos import READABLE, read_photo
 from handmesh_ros.training.synthesis.skins import ALBEDO, TONES
 
 LONGEST_SIDE = 896

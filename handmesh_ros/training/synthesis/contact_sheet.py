@@ -10,7 +10,7 @@ import numpy as np
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import SIDES, SKELETON
-from handmesh_ros.training.sample import Sample
+from handmesh_ros.training.data.sample import Sample
 
 COLORS = ((255, 90, 90), (90, 255, 90))
 """RGB of left and right hands."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handmesh_ros.training.sample import Sample, mask_values, shared_intrinsics
+from handmesh_ros.training.data.sample import Sample, mask_values, shared_intrinsics
 from handmesh_ros.training.synthesis.renderer import Frame
 from handmesh_ros.training.synthesis.scene import Scene, SceneSampler
 

@@ -3,7 +3,7 @@
 import numpy as np
 from batches import random_hands
 
-from handmesh_ros.training.sample import PER_HAND_FIELDS, Sample
+from handmesh_ros.training.data.sample import PER_HAND_FIELDS, Sample
 
 SIZE = 160
 

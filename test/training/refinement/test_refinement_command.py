@@ -3,8 +3,8 @@ import json
 import pytest
 from crop_cases import exact_sample
 
-from handmesh_ros.cli import main
-from handmesh_ros.training.shards import ShardWriter
+from handmesh_ros.cli.main import main
+from handmesh_ros.training.data.shards import ShardWriter
 
 WORDS = ("--steps", "2", "--batch-size", "8")
 

@@ -3,6 +3,7 @@ import pytest
 from crop_cases import exact_sample
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.training.data.shards import ShardWriter
 from handmesh_ros.training.refinement.data import load_features
 from handmesh_ros.training.refinement.definition import DefinitionShift
 from handmesh_ros.training.refinement.features import (
@@ -11,7 +12,6 @@ from handmesh_ros.training.refinement.features import (
     read_shard,
     shard_features,
 )
-from handmesh_ros.training.shards import ShardWriter
 
 PLAIN = FeatureOptions(mirror=0, light=0)
 

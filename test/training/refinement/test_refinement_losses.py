@@ -5,7 +5,7 @@ from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.heads import HAND_LENGTH
 from handmesh_ros.network.lifting import NUMBERS, ROTATIONS, SHAPE, SIZE, WRIST
 from handmesh_ros.network.refinement import CROP_SIDE, CropPose
-from handmesh_ros.training.priors import joint_frames
+from handmesh_ros.training.losses.priors import joint_frames
 from handmesh_ros.training.refinement.data import camera_of, reading_of, to_batch
 from handmesh_ros.training.refinement.losses import (
     RefinementWeights,

@@ -4,8 +4,8 @@ import torch
 
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
+from handmesh_ros.network.checkpoint import load_any
 from handmesh_ros.network.refinement import RefinementNetwork
-from handmesh_ros.training.checkpoint import load_any
 from handmesh_ros.training.refinement.data import CropData, reading_of
 from handmesh_ros.training.refinement.optimise import BEST, LAST, LOG, Optimisation, Run
 

@@ -1,0 +1,1 @@
+"""The `handmesh` command: one module a subcommand."""

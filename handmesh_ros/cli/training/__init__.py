@@ -1,0 +1,1 @@
+"""Subcommands that make training data, train, judge and export networks."""

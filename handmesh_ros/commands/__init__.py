@@ -1,1 +1,0 @@
-"""Subcommands of `handmesh` that belong to no other room."""

@@ -1,1 +1,0 @@
-"""What grasping and teleoperation ask of a hand; pure NumPy."""

@@ -1,0 +1,1 @@
+"""Images and videos: found in folders, opened and read."""

@@ -1,0 +1,6 @@
+"""Words that sidecars and checkpoints share; free of torch."""
+
+from __future__ import annotations
+
+IMAGE, CROPS = "image", "crops"
+"""What a graph takes: a whole image, or a batch of crops that show one hand each."""

@@ -1,0 +1,1 @@
+"""rosbag2 bags and the detector run over them."""

@@ -1,0 +1,1 @@
+"""Hand lengths that users measured: the service and where they are kept."""

@@ -1,0 +1,1 @@
+"""What the node publishes besides the hands, made on demand."""

@@ -1,1 +1,0 @@
-"""From image to `Hands`: letterbox, exported graph on one of the backends, decoding."""

@@ -1,1 +1,0 @@
-"""Hands over time: identity, smoothing and honest state; pure NumPy and SciPy."""

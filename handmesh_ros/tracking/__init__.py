@@ -1,0 +1,1 @@
+"""Hands over time: observations associated with tracks, filtered."""

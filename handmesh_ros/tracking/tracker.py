@@ -1,0 +1,263 @@
+"""Hands of one image after another to hands with identity, smoothed, with an honest state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmesh_ros.hand.hands import Hands, State
+from handmesh_ros.teleop.gestures import PINCH_RATIO, GestureMemory
+from handmesh_ros.tracking.association import assign
+from handmesh_ros.tracking.observation import Measurement
+from handmesh_ros.tracking.occlusion import PATIENCE, hide
+from handmesh_ros.tracking.tracks import Filters, Tracks
+
+BACKWARD_SLACK_S = 0.2
+"""Images may overtake each other by this much; a clock that goes back further was reset."""
+
+FORWARD_JUMP_S = 10.0
+"""A clock that goes forward by more between two images has jumped."""
+
+SLOWEST_STEP_S = 1.0
+"""A hand of the previous image is followed over a step of this length, however short it is waited
+for: slow images are no reason to begin anew."""
+
+LONGEST_FOLLOWED_S = 0.3
+"""Between two images further apart a hand may have gone anywhere."""
+
+HITS_TO_PREDICT = 3
+"""A hand seen in fewer images has no motion worth carrying on: it is lost when it is not seen."""
+
+
+@dataclass(frozen=True)
+class TrackedHands:
+    """The hands at the time of one image: those seen, best score first, then the unseen ones.
+
+    Attributes:
+        hands: N, smoothed; of a predicted hand carried on by its motion, of a lost one the last.
+        track_id: (N,) uint32, from 1 on; the same hand keeps it, none is given twice.
+        state: (N,) uint8, values of `State`.
+        age_s: (N,) float32, seconds since each hand was last seen; 0 when tracked.
+        measurement: (N,) int64, index of the hand among those given; -1 where it is not seen.
+        gesture: (N,) uint8, values of `grasp.gestures.Gesture`.
+        gesture_score: (N,) float32 in [0, 1], how clear the gesture is; fades while a hand is
+            not seen.
+    """
+
+    hands: Hands
+    track_id: np.ndarray
+    state: np.ndarray
+    age_s: np.ndarray
+    measurement: np.ndarray
+    gesture: np.ndarray
+    gesture_score: np.ndarray
+
+    @classmethod
+    def untracked(cls, hands: Hands, *, pinch_ratio: float = PINCH_RATIO) -> TrackedHands:
+        """Return hands as they were found, all with the id 0: not tracked."""
+        count = len(hands)
+        gesture, gesture_score = GestureMemory().update(
+            hands.joints, np.arange(count), np.ones(count, bool), 0.0, pinch_ratio
+        )
+        return cls(
+            hands=hands,
+            track_id=np.zeros(count, np.uint32),
+            state=np.zeros(count, np.uint8),
+            age_s=np.zeros(count, np.float32),
+            measurement=np.arange(count),
+            gesture=gesture,
+            gesture_score=gesture_score.astype(np.float32),
+        )
+
+    def joined(self, others: TrackedHands) -> TrackedHands:
+        """Return these hands and after them the others."""
+        columns = {
+            name: np.concatenate([values, getattr(others, name)])
+            for name, values in vars(self).items()
+            if name != "hands"
+        }
+        return TrackedHands(hands=Hands.joined([self.hands, others.hands]), **columns)
+
+    def measured(self, hands: Hands) -> TrackedHands:
+        """Return the hands as they were found, unsmoothed, with their ids.
+
+        Args:
+            hands: those given to the tracker.
+        """
+        rows = np.flatnonzero(self.measurement >= 0)
+        return TrackedHands(
+            hands=hands[self.measurement[rows]],
+            track_id=self.track_id[rows],
+            state=self.state[rows],
+            age_s=self.age_s[rows],
+            measurement=self.measurement[rows],
+            gesture=self.gesture[rows],
+            gesture_score=self.gesture_score[rows],
+        )
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+
+class Tracker:
+    """Gives the hands of an image stream identity, smoothness and state.
+
+    Args:
+        say: is told in one sentence when the clock jumps; None logs it.
+    """
+
+    def __init__(self, say: Callable[[str], None] | None = None) -> None:
+        self._say = say or logging.getLogger(__name__).warning
+        self._tracks: Tracks | None = None
+        self._gestures = GestureMemory()
+        self._next_id = 1
+        self._stamp_s: float | None = None
+        self._is_ended = False
+
+    def __call__(
+        self,
+        hands: Hands,
+        stamp_s: float,
+        *,
+        filters: Filters | None = None,
+        lost_after_s: float = 0.7,
+        ahead_s: float = 0.0,
+        max_hands: int = 0,
+        pinch_ratio: float = PINCH_RATIO,
+    ) -> TrackedHands:
+        """Take in the hands of the next image.
+
+        Args:
+            hands: as the estimator found them.
+            stamp_s: capture time of the image.
+            filters: smoothing; None takes the defaults, `Filters.off()` none.
+            lost_after_s: a hand unseen for longer is reported lost, once, and its id ends; one
+                that another hand hides is waited for longer (`occlusion.PATIENCE`).
+            ahead_s: carry all poses on by this much beyond the image.
+            max_hands: follow at most this many hands; the others are not reported, or lost at
+                once. Those that are followed already come first, the oldest before all, so that
+                two hands do not take turns; then the best. 0 follows all.
+            pinch_ratio: as of `grasp.gestures.clarity`.
+        """
+        tracks, layout = self._tracks, (hands.vertices.shape[1], hands.shape.shape[1])
+        if tracks is None or tracks.layout != layout:
+            tracks = self._tracks = Tracks(*layout)
+        step_s, jumped = self._advance(stamp_s)
+        seen, gap_s = Measurement.of(hands), tracks.age_s + step_s
+        if jumped:
+            rows = columns = np.zeros(0, np.intp)
+        else:
+            rows, columns = assign(tracks, seen, gap_s)
+            # Also when no image came for so long: who is seen then may be anybody.
+            patience_s = np.maximum(_patience_s(tracks, lost_after_s), lost_after_s)
+            waited_for = gap_s <= np.where(
+                tracks.age_s > 0.0, patience_s, np.maximum(patience_s, SLOWEST_STEP_S)
+            )
+            rows, columns = rows[waited_for[rows]], columns[waited_for[rows]]
+        tracks.age_s = gap_s
+        if len(rows):
+            tracks.update(rows, seen[columns], gap_s[rows], filters or Filters())
+        measurement = np.full(len(tracks), -1)
+        measurement[rows] = columns
+        hide(tracks, measurement >= 0)
+        patience_s = _patience_s(tracks, lost_after_s)
+        lost = (measurement < 0) & ((tracks.age_s > patience_s) | jumped)
+        room = max_hands or len(tracks) + len(hands)
+        lost[np.flatnonzero(~lost)[room:]] = True
+        measurement[lost] = -1
+
+        is_new = np.ones(len(hands), bool)
+        is_new[columns] = False
+        new = np.flatnonzero(is_new)[: max(room - int((~lost).sum()), 0)]
+        if len(new):
+            tracks.append(seen[new], np.arange(self._next_id, self._next_id + len(new)))
+            self._next_id += len(new)
+            measurement = np.concatenate([measurement, new])
+            lost = np.concatenate([lost, np.zeros(len(new), bool)])
+            patience_s = np.concatenate([patience_s, np.zeros(len(new))])
+        result = self._report(tracks, measurement, lost, patience_s, ahead_s, pinch_ratio)
+        if lost.any():
+            tracks.keep(~lost)
+        return result
+
+    def expected(self, stamp_s: float) -> np.ndarray:
+        """Return the (M, 21, 2) keypoints of the hands last seen, carried on to the next image.
+
+        Args:
+            stamp_s: its capture time; too long after the last one, nobody knows where hands are.
+        """
+        if self._tracks is None or self._stamp_s is None or self._is_ended:
+            return np.zeros((0, 21, 2), np.float32)
+        step_s = stamp_s - self._stamp_s
+        rows = np.flatnonzero(self._tracks.age_s == 0.0)
+        if not 0.0 <= step_s <= LONGEST_FOLLOWED_S:
+            rows = rows[:0]
+        return self._tracks.keypoints(np.full(len(self._tracks), step_s))[rows]
+
+    def reset(self) -> None:
+        """End all tracks: the next image is no continuation, with it they are lost."""
+        self._is_ended = True
+
+    def _advance(self, stamp_s: float) -> tuple[float, bool]:
+        """Return the time since the previous image and whether this one is no continuation."""
+        previous_s, self._stamp_s = self._stamp_s, stamp_s
+        is_ended, self._is_ended = self._is_ended, False
+        if previous_s is None:
+            return 0.0, False
+        step_s = stamp_s - previous_s
+        jumped = not -BACKWARD_SLACK_S <= step_s <= FORWARD_JUMP_S
+        if is_ended:
+            return max(step_s, 0.0), True
+        if jumped:
+            direction, cause = (
+                ("forward", "no images came for so long")
+                if step_s > 0
+                else ("back", "a bag that starts again")
+            )
+            self._say(
+                f"The image stamps jumped {direction} by {round(abs(step_s), 1):.12g} s ({cause}, "
+                "or another clock): all hands are new."
+            )
+        return max(step_s, 0.0), jumped
+
+    def _report(
+        self,
+        tracks: Tracks,
+        measurement: np.ndarray,
+        lost: np.ndarray,
+        patience_s: np.ndarray,
+        ahead_s: float,
+        pinch_ratio: float,
+    ) -> TrackedHands:
+        state = np.where(lost, _LOST, np.where(measurement < 0, _PREDICTED, 0)).astype(np.uint8)
+        fading = np.maximum(1.0 - tracks.age_s / np.maximum(patience_s, 1e-3), 0.0)
+        fading = np.where(lost, 0.0, fading)
+        score = tracks.score * fading
+        hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s), score)
+        assert self._stamp_s is not None
+        gesture, clarity = self._gestures.update(
+            hands.joints, tracks.id, measurement >= 0, self._stamp_s, pinch_ratio
+        )
+        order = np.lexsort((-score, state))
+        return TrackedHands(
+            hands=hands[order],
+            track_id=tracks.id[order].astype(np.uint32),
+            state=state[order],
+            age_s=tracks.age_s[order].astype(np.float32),
+            measurement=measurement[order],
+            gesture=gesture[order],
+            gesture_score=(clarity * fading)[order].astype(np.float32),
+        )
+
+
+# Faster to compare with than members of an enumeration, which NumPy reads slowly.
+_PREDICTED, _LOST = State.PREDICTED.value, State.LOST.value
+
+
+def _patience_s(tracks: Tracks, lost_after_s: float) -> np.ndarray:
+    """Return (M,) for how long each hand is waited for."""
+    wait_s = np.where(tracks.hidden_by > 0, PATIENCE * lost_after_s, lost_after_s)
+    return np.where(tracks.hits < HITS_TO_PREDICT, 0.0, wait_s)

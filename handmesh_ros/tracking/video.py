@@ -1,0 +1,52 @@
+"""`VideoTracker`: the images of a video in, hands with identity out; no ROS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from handmesh_ros.hand.hands import Hands
+from handmesh_ros.inference.estimator import Timings
+from handmesh_ros.inference.following import LOOK_EVERY, HandFollower, Look
+from handmesh_ros.inference.opening import HandFinder
+from handmesh_ros.tracking.tracker import TrackedHands, Tracker
+
+
+class VideoTracker:
+    """Finds and follows the hands of one video, as the node does with its defaults.
+
+    Args:
+        estimator: finds hands.
+        look_every: images from one full look to the next; 1 looks at every image in full.
+
+    Attributes:
+        look: how the hands of the last image were found, and as they were found.
+    """
+
+    def __init__(self, estimator: HandFinder, *, look_every: int = LOOK_EVERY) -> None:
+        self._find, self._tracker = HandFollower(estimator), Tracker()
+        self._look_every = look_every
+        self.look = Look(Hands.empty(), True, 0, Timings())
+
+    def __call__(
+        self, image: np.ndarray, intrinsics: np.ndarray, stamp_s: float, **options: Any
+    ) -> TrackedHands:
+        """Return the hands at the time of the next image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            intrinsics: (4,) fx, fy, cx, cy, pixels.
+            stamp_s: capture time of the image, seconds.
+            options: more of `Tracker`, such as `filters`.
+
+        Raises:
+            HandmeshError: the image or the intrinsics cannot be used.
+        """
+        expected = self._tracker.expected(stamp_s)
+        self.look = self._find(image, intrinsics, stamp_s, expected, look_every=self._look_every)
+        return self._tracker(self.look.hands, stamp_s, **options)
+
+    def reset(self) -> None:
+        """The next image is no continuation."""
+        self._tracker.reset()

@@ -1,0 +1,1 @@
+"""Training samples: shards, data sets, augmentation."""

@@ -1,0 +1,1 @@
+"""Training images composed of photographs: cut-outs, backgrounds, whole images."""

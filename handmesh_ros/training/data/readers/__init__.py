@@ -1,0 +1,1 @@
+"""Labelled images of published data sets, label files and teachers."""

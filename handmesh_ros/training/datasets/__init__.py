@@ -1,1 +1,0 @@
-"""Training data: labelled photographs, composites of cut-out hands, augmentation, batches."""

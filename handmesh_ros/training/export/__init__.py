@@ -1,0 +1,1 @@
+"""Checkpoints to graphs: ONNX, opset, precision, int8."""

@@ -1,0 +1,1 @@
+"""Losses of the single-stage network: supervised, weak, priors."""

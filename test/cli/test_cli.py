@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import types
+
+import pytest
+
+from handmesh_ros import __version__
+from handmesh_ros.cli import doctor
+from handmesh_ros.cli import main as cli
+from handmesh_ros.cli.main import COMMANDS, Command, main
+from handmesh_ros.errors import HandmeshError
+
+
+@pytest.fixture
+def fake_command(monkeypatch):
+    """Install a subcommand `fake` whose run is the given function."""
+
+    def install(run, extra=".[train]"):
+        module = types.ModuleType("fake_command")
+        module.add_arguments = lambda parser: parser.add_argument("--count", type=int)
+        module.run = run
+        monkeypatch.setitem(sys.modules, "fake_command", module)
+        monkeypatch.setitem(cli.COMMANDS, "fake", Command("fake_command", "fake", extra))
+
+    return install
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.strip() == f"handmesh_ros {__version__}"
+
+
+@pytest.mark.parametrize("arguments", [[], ["bogus"], ["detect"], ["detect", "--bogus"]])
+def test_wrong_command_lines_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: handmesh" in capsys.readouterr().err
+
+
+def test_help_lists_all_commands_and_imports_none():
+    code = (
+        "import sys; from handmesh_ros.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('numpy', 'cv2', 'torch', 'onnxruntime') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert all(name in done.stdout for name in COMMANDS)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_detect_does_not_import_torch(tiny_model):
+    code = (
+        "import sys; from handmesh_ros.cli.main import main\n"
+        f"main(['detect', 'none.jpg', '--model', {str(tiny_model)!r}])\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_arguments_and_exit_code_pass_through(fake_command):
+    fake_command(lambda args: args.count)
+    assert main(["fake", "--count", "3"]) == 3
+    fake_command(lambda args: None)
+    assert main(["fake"]) == 0
+
+
+def test_options_that_do_not_go_together(fake_command, capsys):
+    def run(args):
+        raise argparse.ArgumentError(None, "--up and --down: take one")
+
+    fake_command(run)
+    with pytest.raises(SystemExit) as stop:
+        main(["fake"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("usage: handmesh fake")
+    assert error.endswith("handmesh fake: error: --up and --down: take one\n")
+
+
+def test_an_unknown_option_shows_the_usage_of_the_action(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["engine", "build", "--frob"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: handmesh engine build")
+
+
+def test_known_problems_are_one_sentence(fake_command, capsys):
+    def run(args):
+        raise HandmeshError("The camera is upside down: turn it.")
+
+    fake_command(run)
+    assert main(["fake"]) == 1
+    assert capsys.readouterr().err == "handmesh: The camera is upside down: turn it.\n"
+
+
+def test_interruption(fake_command, capsys):
+    def run(args):
+        raise KeyboardInterrupt
+
+    fake_command(run)
+    assert main(["fake"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("use", [lambda p: p.mkdir(), lambda p: (p / "x").write_text("")])
+def test_a_place_that_cannot_be_used_is_one_sentence(fake_command, capsys, tmp_path, use):
+    place = tmp_path / "file"
+    place.write_text("")
+    fake_command(lambda args: use(place))
+    assert main(["fake"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"handmesh: Cannot use {place}") and "Traceback" not in err
+
+
+def test_missing_extra_is_named(fake_command, capsys):
+    def run(args):
+        import a_package_that_is_not_there.part  # noqa: F401
+
+    fake_command(run)
+    assert main(["fake"]) == 1
+    assert capsys.readouterr().err == (
+        "handmesh: `handmesh fake` needs the package a_package_that_is_not_there, which is not "
+        "installed: pip install '.[train]' in a checkout of handmesh_ros.\n"
+    )
+
+
+def test_doctor_does_not_take_a_folder_of_msg_files_for_built_messages(tmp_path, monkeypatch):
+    folder = types.ModuleType("handmesh_ros.msg")
+    folder.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, "handmesh_ros.msg", folder)
+    monkeypatch.delitem(sys.modules, "handmesh_ros.msg._hand_mesh", raising=False)
+    (messages,) = [finding for finding in doctor._ros() if "messages" in finding.part]
+    assert not messages.found and ". .colcon/env.sh" in messages.detail
+
+
+def test_doctor_names_every_part(capsys):
+    main(["doctor"])
+    report = capsys.readouterr().out
+    for part in ("Python", "ONNX Runtime", "rclpy", "messages", "mobile_512", "torch", "EGL"):
+        assert part in report

@@ -1,0 +1,34 @@
+"""The rooms of ARCHITECTURE.md, "Layout": who may import whom, and how much a room holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = [
+    path
+    for folder in ("handmesh_ros", "benchmarks", "examples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+MOST_MODULES, MOST_LINES = 17, 400
+
+
+def test_the_import_contracts_hold(capsys, monkeypatch):
+    cli = pytest.importorskip("importlinter.cli", reason="needs the extra [dev]: run `make test`")
+    monkeypatch.chdir(ROOT)
+    status = cli.lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert status == cli.EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in MODULES}), ids=lambda folder: folder.name
+)
+def test_no_folder_is_crowded(folder):
+    assert len(list(folder.glob("[!_]*.py"))) <= MOST_MODULES
+
+
+def test_no_module_is_long():
+    lines = {str(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
