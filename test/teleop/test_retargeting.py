@@ -1,6 +1,5 @@
 """teleop/retargeting.py against dex-retargeting's own estimate, on hands of any shape and pose."""
 
-import ast
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from benchmarks.retargeting import library_estimate, plane_fit
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import LEFT, RIGHT, operator_frame
 from handmesh_ros.hand.template import HandTemplate
@@ -37,31 +37,6 @@ def hands(draw):
     return generator.uniform(-0.1, 0.1, (21, 3)) + generator.uniform([-1, -1, 0], [1, 1, 3])
 
 
-def plane_fit(joints):
-    """Their estimate in other words: x to the wrist in the plane of three keypoints, which the
-    smallest singular vector is normal to; z from the middle to the index MCP."""
-    palm = joints[[0, 5, 9]]
-    normal = np.linalg.svd(palm - palm.mean(0))[2][2]
-    backward = palm[0] - palm[2]
-    backward = backward - (backward @ normal) * normal
-    backward /= np.linalg.norm(backward)
-    across = np.cross(backward, normal)
-    sign = np.sign(across @ (palm[1] - palm[2]))
-    return np.stack([backward, sign * normal, sign * across], axis=1)
-
-
-def library_s_own():
-    """The function as it stands in a checkout; its file imports MediaPipe's old interface."""
-    path = Path(CHECKOUT, "example", "vector_retargeting", "single_hand_detector.py")
-    for node in ast.walk(ast.parse(path.read_text())):
-        if getattr(node, "name", "") == "estimate_frame_from_hand_points":
-            node.decorator_list = []
-            space = {"np": np}
-            exec(compile(ast.Module([node], []), str(path), "exec"), space)
-            return space["estimate_frame_from_hand_points"]
-    raise AssertionError(f"{path} has no estimate_frame_from_hand_points")
-
-
 def degrees(first, second):
     return np.degrees(Rotation.from_matrix(first.T @ second).magnitude())
 
@@ -86,7 +61,7 @@ def test_the_frame_is_that_of_a_plane_fit_and_their_matrices(joints, side):
 @given(hands(), sides)
 def test_the_frame_is_that_of_the_library_s_own_function(joints, side):
     assume(spread(joints) > 1e-3)
-    expected = library_s_own()(joints - joints[0]) @ OPERATOR2MANO[side]
+    expected = library_estimate(Path(CHECKOUT))(joints - joints[0]) @ OPERATOR2MANO[side]
     assert degrees(dex_retargeting_frame(joints, side == RIGHT), expected) < 0.1
 
 
