@@ -272,7 +272,8 @@ def bring_up_to_date(with_tests: bool) -> None:
         pip_install("package", "handmesh_ros", [*own, ROOT])
         if with_tests:
             what = "the training and test packages (PyTorch among them)"
-            extras = "train,test,dev,openvino,rtx,retarget,benchmark,view"  # tests skip nothing
+            # Tests skip nothing.
+            extras = "train,test,dev,openvino,rtx,retarget,table,sim,benchmark,view"
             pip_install("test", what, [*own, f"{ROOT}[{extras}]"])
         build_messages()
 
