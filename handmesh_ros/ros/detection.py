@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.inference.following import HandFollower, Look
+from handmesh_ros.inference.following import VideoDetection, VideoDetector
 from handmesh_ros.inference.opening import HandFinder
 from handmesh_ros.inference.preprocess import intrinsics_from_fov
 from handmesh_ros.inference.refining import RefiningEstimator
@@ -95,16 +95,16 @@ class HandDetector:
                 "with it."
             )
         self.estimator = estimator
-        self._follower = HandFollower(estimator)
+        self._follower = VideoDetector(estimator)
         self.template = template
         self._camera_infos = camera_infos
         self._say = say
         self._ranges = SensorRange(say)
-        self._undistort = Undistortion()
+        self._undistortion = Undistortion()
         self._said = ""
         self._first_image_s: float | None = None
 
-    def __call__(
+    def detect(
         self,
         message: ImageMessage,
         parameters: Parameters,
@@ -137,7 +137,7 @@ class HandDetector:
         else:
             info, intrinsics = found
             if parameters.undistort and not parameters.image_is_rectified:
-                undo = partial(self._undistort, intrinsics=intrinsics, info=info)
+                undo = partial(self._undistortion.undistort, intrinsics=intrinsics, info=info)
                 try:
                     rgb = undo(rgb)
                     align = partial(undo, interpolation=cv2.INTER_NEAREST)
@@ -173,12 +173,12 @@ class HandDetector:
         stamp_s: float,
         expected: np.ndarray,
         parameters: Parameters,
-    ) -> Look:
+    ) -> VideoDetection:
         estimator, look_every = self.estimator, parameters.look_every
         if isinstance(estimator, RefiningEstimator):
             estimator.refine = parameters.refine_hands
             estimator.max_refined_hands = parameters.max_refined_hands
-        look = self._follower(rgb, intrinsics, stamp_s, expected, look_every=look_every)
+        look = self._follower.detect(rgb, intrinsics, stamp_s, expected, look_every=look_every)
         problem = estimator.problem if isinstance(estimator, RefiningEstimator) else ""
         if problem:
             self._say(f"Hands are not refined: {problem}")
@@ -197,7 +197,7 @@ class HandDetector:
                 rectified = parameters.image_is_rectified
                 intrinsics = intrinsics_of(info, image_size, rectified=rectified)
                 if parameters.undistort and not rectified:
-                    self._undistort.check(intrinsics, info, image_size)
+                    self._undistortion.check(intrinsics, info, image_size)
                 self._said = ""
                 return info, intrinsics
             reason = "No camera_info comes in."

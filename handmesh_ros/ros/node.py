@@ -38,11 +38,11 @@ from handmesh_ros.ros.inputs import Inputs
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters.parameter_server import ParameterServer
 from handmesh_ros.ros.parameters.schema import Parameters
-from handmesh_ros.ros.pipeline import HandProcessing
+from handmesh_ros.ros.pipeline import HandPipeline
 from handmesh_ros.ros.publishers.diagnostics import FrameRecord, Statistics, status_message
 from handmesh_ros.ros.publishers.markers import check_marker_layout
 from handmesh_ros.ros.publishers.robot_outputs import RobotOutputs
-from handmesh_ros.ros.publishers.visualization import Pictures
+from handmesh_ros.ros.publishers.visualization import VisualizationPublisher
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
 
@@ -109,7 +109,7 @@ class DetectorNode(LifecycleNode):
         self._depth = DepthScaling(self._warn)
         self._tracking = HandTracking(self._warn)
         self._calibration = CalibrationService(self, self._depth.meter)
-        self._processing: HandProcessing | None = None
+        self._pipeline: HandPipeline | None = None
         self._worker: NewestItemWorker[ImageMessage] | None = None
         self._late_worker: NewestItemWorker[ImageMessage] | None = None
         self._publishers_made: list[Any] = []
@@ -207,7 +207,7 @@ class DetectorNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _open_model(self) -> None:
-        if self._processing is not None:
+        if self._pipeline is not None:
             return
         estimator = self._load(self.parameters)
         try:
@@ -218,7 +218,7 @@ class DetectorNode(LifecycleNode):
         except HandmeshError:
             estimator.close()
             raise
-        self._processing = HandProcessing(detector, self._depth, self._tracking)
+        self._pipeline = HandPipeline(detector, self._depth, self._tracking)
         self._details = {"model": estimator.model_id, "backend": estimator.backend.name}
         self.get_logger().info(f"{estimator.model_id} runs on {estimator.backend.name}")
         lack = getattr(estimator, "lack", "")
@@ -253,10 +253,10 @@ class DetectorNode(LifecycleNode):
             )
         self._late_worker = None
         self._open_model()
-        assert self._processing is not None
-        template = self._processing.detector.template
-        self._topology.publish(topology_message(template, self._processing.model_id))
-        self._pictures = Pictures(template, self._markers, self._overlay)
+        assert self._pipeline is not None
+        template = self._pipeline.detector.template
+        self._topology.publish(topology_message(template, self._pipeline.model_id))
+        self._visualization = VisualizationPublisher(template, self._markers, self._overlay)
         self._worker = NewestItemWorker(self._process, self._complain)
         self._inputs.add_calibration(self._camera_infos.update)
         # Not the node's clock: simulated time stands still while nobody plays.
@@ -276,16 +276,16 @@ class DetectorNode(LifecycleNode):
             worker, self._worker = self._worker, None
             if not worker.stop(STOP_PATIENCE_S):
                 # Closed under a running call, a model would free memory that is in use.
-                self._late_worker, self._processing = worker, None
+                self._late_worker, self._pipeline = worker, None
                 self.get_logger().warning(
                     f"The network has worked on one image for {STOP_PATIENCE_S:g} s and does not "
                     "end, so its model stays loaded until this process ends."
                 )
             self._tracking.pause()
-            self._pictures.clear()
-        if self._processing is not None:
-            self._processing.close()
-            self._processing = None
+            self._visualization.clear()
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
 
     def _is_wanted(self) -> bool:
         """Return whether somebody subscribes to a result."""
@@ -316,20 +316,20 @@ class DetectorNode(LifecycleNode):
 
     def _process(self, message: ImageMessage) -> None:
         """Find and publish the hands in one image; runs on the worker's thread."""
-        processing, parameters = self._processing, self.parameters
-        assert processing is not None
-        result = processing(message, parameters, now_s=self._now_s)
-        if processing is not self._processing:
+        pipeline, parameters = self._pipeline, self.parameters
+        assert pipeline is not None
+        result = pipeline.process(message, parameters, now_s=self._now_s)
+        if pipeline is not self._pipeline:
             return  # Nobody waited for this any more.
         result.latency.age_ms = self._age_ms(message.header)
         self._hands.publish(result.array.to_bytes(result.latency))
         if self._wrists.get_subscription_count():
             self._wrists.publish(wrists_to_bytes(result.array))
         if self._hands_raw.get_subscription_count():
-            raw = processing.raw_array(result, parameters)
+            raw = pipeline.raw_array(result, parameters)
             self._hands_raw.publish(raw.to_bytes(result.latency))
         self._robot.publish(result.detection.header, result.taken, result.tracked, parameters)
-        self._pictures.publish(result.detection, result.tracked, parameters)
+        self._visualization.publish(result.detection, result.tracked, parameters)
         self._statistics.finish(FrameRecord.of(result, finished_s=time.monotonic()))
 
     def _now_s(self) -> float:

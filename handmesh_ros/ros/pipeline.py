@@ -41,7 +41,7 @@ class Result:
     latency: LatencyBreakdown
 
 
-class HandProcessing:
+class HandPipeline:
     """Finds, scales and follows the hands in the images of one camera; publishes nothing.
 
     Args:
@@ -63,7 +63,7 @@ class HandProcessing:
         """Name and version of the model."""
         return self.detector.estimator.model_id
 
-    def __call__(
+    def process(
         self, message: ImageMessage, parameters: Parameters, *, now_s: Callable[[], float]
     ) -> Result:
         """Work on the next image.
@@ -79,17 +79,17 @@ class HandProcessing:
         """
         stamp = self._capture_times.correct(message.header.stamp, now_s())
         taken = Header(stamp=stamp, frame_id=message.header.frame_id)
-        detection = self.detector(
+        detection = self.detector.detect(
             message,
             parameters,
             stamp_s=stamp.sec + 1e-9 * stamp.nanosec,
             expect=lambda image_size: self._tracking.expected(taken, image_size, parameters),
         )
         start = time.perf_counter()
-        hands = self._depth(detection, parameters)
+        hands = self._depth.scale(detection, parameters)
         image_size = detection.rgb.shape[:2]
         now = now_s()
-        tracked = self._tracking(hands, taken, image_size, parameters, now_s=now)
+        tracked = self._tracking.update(hands, taken, image_size, parameters, now_s=now)
         array = self._array(tracked, detection, parameters)
         latency = LatencyBreakdown(
             preprocess_ms=detection.preprocess_ms,
@@ -102,7 +102,7 @@ class HandProcessing:
 
     def raw_array(self, result: Result, parameters: Parameters) -> HandArray:
         """Return the hands as they were found, unsmoothed, with their ids."""
-        tracked = result.tracked.measured(result.hands)
+        tracked = result.tracked.observed(result.hands)
         return self._array(tracked, result.detection, parameters)
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ from handmesh_ros.ros.conversions.stamps import CaptureTimes
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector
 from handmesh_ros.ros.parameters.schema import Parameters
-from handmesh_ros.ros.pipeline import HandProcessing
+from handmesh_ros.ros.pipeline import HandPipeline
 from handmesh_ros.ros.tracking import HandTracking
 
 TEMPLATE = HandTemplate.bundled()
@@ -60,7 +60,7 @@ class Pipeline:
         self.depth = DepthScaling(self._say)
         detector = HandDetector(self.finder, TEMPLATE, self.infos, self._say)
         detector._first_image_s = float("-inf")  # says at once that there is no camera_info
-        self.run = HandProcessing(detector, self.depth, HandTracking(self._say))
+        self.pipeline = HandPipeline(detector, self.depth, HandTracking(self._say))
 
     def _say(self, text: str) -> None:
         check_sentence(text)
@@ -69,7 +69,7 @@ class Pipeline:
     def __call__(self, message: Any, parameters: Parameters, now_s: float = 100.0) -> Any:
         """Return the result of an image, or None where it is refused with a sentence."""
         try:
-            result = self.run(message, parameters, now_s=lambda: now_s)
+            result = self.pipeline.process(message, parameters, now_s=lambda: now_s)
         except HandmeshError as problem:
             check_sentence(problem)
             return None

@@ -26,7 +26,7 @@ from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector, ImageMessage
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters.schema import Parameters
-from handmesh_ros.ros.pipeline import HandProcessing
+from handmesh_ros.ros.pipeline import HandPipeline
 from handmesh_ros.ros.tracking import HandTracking
 
 IMAGE_TYPES: dict[str, type[ImageMessage]] = {
@@ -149,10 +149,10 @@ class Replay:
         detector = HandDetector(
             estimator, HandTemplate.bundled(), self._camera_infos, self._say_once
         )
-        self._processing = HandProcessing(detector, self._depth, HandTracking(self._say_once))
+        self._pipeline = HandPipeline(detector, self._depth, HandTracking(self._say_once))
         self._summary = Summary()
 
-    def __call__(
+    def run(
         self, bag: BagReader, topics: Topics, results: BagWriter, namespace: str, tell: Progress
     ) -> Summary:
         """Write the results of every image.
@@ -173,8 +173,8 @@ class Replay:
             # The calibration holds for the images that were recorded before it, too.
             _, _, first = next(bag.messages([topics.camera_info]))
             self._take(first, CameraInfo, self._camera_infos.update)
-        detector = self._processing.detector
-        topology = topology_message(detector.template, self._processing.model_id)
+        detector = self._pipeline.detector
+        topology = topology_message(detector.template, self._pipeline.model_id)
         results.write(self._prefix + "topology", bag.start_ns, topology, latched=True)
         self._kind, total = IMAGE_TYPES[bag.type_of(topics.image)], bag.count(topics.image)
         waiting: deque[tuple[int, bytes]] = deque()
@@ -206,7 +206,7 @@ class Replay:
         summary.images += 1
         try:
             message = _message(data, self._kind)
-            result = self._processing(message, parameters, now_s=lambda: 1e-9 * time_ns)
+            result = self._pipeline.process(message, parameters, now_s=lambda: 1e-9 * time_ns)
         except HandmeshError as problem:
             summary.failed += 1
             self._problem = str(problem)
@@ -217,7 +217,7 @@ class Replay:
         unmeasured = LatencyBreakdown(
             preprocess_ms=nan, inference_ms=nan, decode_ms=nan, publish_ms=nan, age_ms=nan
         )
-        raw = self._processing.raw_array(result, parameters)
+        raw = self._pipeline.raw_array(result, parameters)
         for name, array in (("hands", result.array), ("hands_raw", raw)):
             self._results.write_serialized(
                 self._prefix + name, time_ns, array.to_bytes(unmeasured), HandMeshArray
