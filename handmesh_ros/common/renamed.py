@@ -156,13 +156,17 @@ def renamed_call(method: str) -> Callable[..., Any]:
     """Return a `__call__` that calls `method`, for classes whose objects used to be called."""
 
     def call(self: object, *args: Any, **options: Any) -> Any:
-        name = type(self).__name__
-        _warn(f"A call of a {name} is now its method {method}()")
+        warn_of_call(self, f"{method}()")
         return getattr(self, method)(*args, **options)
 
     return call
 
 
-def _warn(change: str) -> None:
+def warn_of_call(called: object, methods: str) -> None:
+    """Warn the caller of a `__call__` that `methods` take its place."""
+    _warn(f"A call of a {type(called).__name__} is now {methods}", stacklevel=4)
+
+
+def _warn(change: str, stacklevel: int = 3) -> None:
     text = f"{change}: change the code, the old name will go."
-    warnings.warn(text, DeprecationWarning, stacklevel=3)
+    warnings.warn(text, DeprecationWarning, stacklevel=stacklevel)

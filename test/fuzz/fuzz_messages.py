@@ -59,7 +59,9 @@ class Pipeline:
         self.finder, self.infos = Finder(), CameraInfos()
         self.depth = DepthScaling(self._say)
         detector = HandDetector(self.finder, TEMPLATE, self.infos, self._say)
-        detector._first_image_s = float("-inf")  # says at once that there is no camera_info
+        detector._decoder._first_image_s = float(
+            "-inf"
+        )  # says at once that there is no camera_info
         self.pipeline = HandPipeline(detector, self.depth, HandTracking(self._say))
 
     def _say(self, text: str) -> None:
@@ -68,13 +70,14 @@ class Pipeline:
 
     def __call__(self, message: Any, parameters: Parameters, now_s: float = 100.0) -> Any:
         """Return the result of an image, or None where it is refused with a sentence."""
+        results: list[Any] = []
         try:
-            result = self.pipeline.process(message, parameters, now_s=lambda: now_s)
+            self.pipeline.process(message, parameters, results.append, now_s=lambda: now_s)
         except HandmeshError as problem:
             check_sentence(problem)
             return None
-        check_result(result, message)
-        return result
+        check_result(results[0], message)
+        return results[0]
 
 
 @st.composite

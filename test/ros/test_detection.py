@@ -35,6 +35,10 @@ class SeeingEstimator:
         return Hands.empty()
 
 
+def detect(detector, message, parameters, **options):
+    return detector.detect(detector.decode(message, parameters), parameters, **options)
+
+
 @pytest.mark.parametrize(
     "settings, moved, focal",
     [
@@ -54,7 +58,7 @@ def test_the_lens_is_undone_on_request(settings, moved, focal):
     template = SimpleNamespace(vertex_count=778, name="hand")
     detector = HandDetector(estimator, template, camera_infos, said.append)
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
-    detection = detector.detect(image_message(picture, Header()), Parameters(**settings))
+    detection = detect(detector, image_message(picture, Header()), Parameters(**settings))
     assert (estimator.image != picture).any() == moved
     assert estimator.intrinsics[0] == focal
     assert detection.rgb is estimator.image and detection.calibrated and not said
@@ -70,7 +74,7 @@ def test_a_distortion_that_cannot_be_undone_stays_in_the_images_and_is_said(mode
     detector = HandDetector(SeeingEstimator(), template, camera_infos, said.append)
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     for _ in range(2):
-        detection = detector.detect(image_message(picture, Header()), Parameters(undistort=True))
+        detection = detect(detector, image_message(picture, Header()), Parameters(undistort=True))
         np.testing.assert_array_equal(detection.rgb, picture)
         assert detection.calibrated
     depth = picture[..., 0].astype(np.float32)
@@ -89,11 +93,11 @@ def test_an_impossible_lens_makes_the_calibration_doubtful():
     detector = HandDetector(SeeingEstimator(), template, camera_infos, said.append)
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     for _ in range(2):
-        detection = detector.detect(image_message(picture, Header()), Parameters(undistort=True))
+        detection = detect(detector, image_message(picture, Header()), Parameters(undistort=True))
         np.testing.assert_array_equal(detection.rgb, picture)
         assert not detection.calibrated
     assert len(said) == 1 and "no lens has them" in said[0] and "calibrated: false" in said[0]
-    assert detector.detect(image_message(picture, Header()), Parameters()).calibrated, (
+    assert detect(detector, image_message(picture, Header()), Parameters()).calibrated, (
         "D is not used"
     )
 
@@ -109,12 +113,12 @@ def test_depth_is_undistorted_with_the_colours_and_not_mixed():
     picture = np.zeros((240, 320, 3), np.uint8)
     picture[:40, :60] = 200
     depth = np.where(picture[..., 0] > 0, np.float32(0.5), np.float32(2.0))
-    straight = detector.detect(image_message(picture, Header()), Parameters(undistort=True))
+    straight = detect(detector, image_message(picture, Header()), Parameters(undistort=True))
     seen, found = straight.rgb[..., 0], straight.align(depth)
     assert found.dtype == np.float32 and set(np.unique(found)) <= {0.0, 0.5, 2.0}
     assert (seen > 100).sum() < 0.9 * 40 * 60, "the lens shows too little"
     assert np.mean((seen > 100) == (found == 0.5)) > 0.998
-    as_it_is = detector.detect(image_message(picture, Header()), Parameters())
+    as_it_is = detect(detector, image_message(picture, Header()), Parameters())
     np.testing.assert_array_equal(as_it_is.align(depth), depth)
 
 
@@ -129,11 +133,11 @@ def test_an_image_above_the_limit_is_refused_before_it_is_decoded(is_compressed)
     if is_compressed:
         data = cv2.imencode(".png", grey)[1].tobytes()
         message = CompressedImage(format="png", data=data)
-    assert detector.detect(message, Parameters(max_pixels=2000)).rgb.shape == (40, 50, 3)
+    assert detect(detector, message, Parameters(max_pixels=2000)).rgb.shape == (40, 50, 3)
     with pytest.raises(
         HandmeshError, match="has 50 × 40 pixels, more than the 1999 of max_pixels"
     ):
-        detector.detect(message, Parameters(max_pixels=1999))
+        detect(detector, message, Parameters(max_pixels=1999))
 
 
 def test_hands_that_cannot_be_refined_are_said_with_every_image():
@@ -143,10 +147,10 @@ def test_hands_that_cannot_be_refined_are_said_with_every_image():
     detector = HandDetector(estimator, HandTemplate.bundled(), CameraInfos(), said.append)
     grey = np.full((60, 80, 3), 90, np.uint8)
     for _ in range(2):
-        detection = detector.detect(image_message(grey, Header()), Parameters())
+        detection = detect(detector, image_message(grey, Header()), Parameters())
         assert len(detection.hands) == 1 and not detection.hands.refined.any()
     assert said == ["Hands are not refined: There is no model at x.onnx."] * 2
-    detector.detect(image_message(grey, Header()), Parameters(refine_hands=False))
+    detect(detector, image_message(grey, Header()), Parameters(refine_hands=False))
     assert len(said) == 2
 
 
@@ -157,13 +161,11 @@ def test_known_hands_are_followed_without_a_look_at_the_whole_image():
     message = image_message(picture((150, 200, 255)), Header())
     expected = hand_at(150, 200)[None]
     full = [
-        detector.detect(
-            message, Parameters(), stamp_s=index / 30, expect=lambda size: expected
-        ).is_full
+        detect(detector, message, Parameters(), stamp_s=index / 30, expected=expected).is_full
         for index in range(5)
     ]
     assert full == [True, False, False, False, True]
     every = Parameters(look_every=1)
-    assert detector.detect(message, every, stamp_s=0.2, expect=lambda size: expected).is_full
-    one = detector.detect(message, Parameters(refine_hands=False), stamp_s=0.23)
+    assert detect(detector, message, every, stamp_s=0.2, expected=expected).is_full
+    one = detect(detector, message, Parameters(refine_hands=False), stamp_s=0.23)
     assert one.is_full and one.crops == 0 and not one.hands.refined.any()
