@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
         stack.callback(progress.clear)
         start_s, duration_s = time.monotonic(), bag.duration_s
         replay = Replay(estimator, parameters, progress.say)
-        summary = replay(bag, topics, results, args.namespace, progress)
+        summary = replay.run(bag, topics, results, args.namespace, progress)
     took_s = time.monotonic() - start_s
     failed = f" ({summary.failed} could not be used)" if summary.failed else ""
     print(

@@ -21,7 +21,7 @@ def test_how_often_to_search_is_a_whole_number_of_at_least_1(tiny_model, look_ev
 @pytest.mark.parametrize("stamp_s", [float("nan"), float("inf")])
 def test_a_stamp_that_is_not_finite_changes_nothing(tiny_model, stamp_s):
     tracker = VideoTracker(Estimator.from_file(tiny_model))
-    ids = tracker(IMAGE, CAMERA, 0.0).track_id.tolist()
+    ids = tracker.update(IMAGE, CAMERA, 0.0).track_id.tolist()
     with pytest.raises(HandmeshError, match="The stamp of an image is"):
-        tracker(IMAGE, CAMERA, stamp_s)
-    assert tracker(IMAGE, CAMERA, 1 / 30).track_id.tolist() == ids
+        tracker.update(IMAGE, CAMERA, stamp_s)
+    assert tracker.update(IMAGE, CAMERA, 1 / 30).track_id.tolist() == ids
