@@ -25,12 +25,13 @@ try:
     from sensor_msgs.msg import JointState
 
     from handmesh_ros.errors import HandmeshError
-    from handmesh_ros.hand.conventions import RIGHT, SIDES, WRIST, operator_frame
+    from handmesh_ros.hand.conventions import RIGHT, SIDES
     from handmesh_ros.msg import HandMeshArray
     from handmesh_ros.ros.node_utilities import run_node
     from handmesh_ros.ros.parameters.parameter_server import declare
     from handmesh_ros.ros.parameters.parameter_set import ParameterSet, parameter
     from handmesh_ros.teleop.follower import HandFollower
+    from handmesh_ros.teleop.retargeting import dex_retargeting_points
 except ImportError as error:
     if __name__ != "__main__":
         raise
@@ -122,14 +123,13 @@ class Retargeter:
         self.joint_names: list[str] = list(self._retargeting.joint_names)
         self._side = side
 
-    def __call__(self, joints: np.ndarray) -> np.ndarray:
+    def retarget(self, joints: np.ndarray) -> np.ndarray:
         """Return the joint angles of the robot hand, radians.
 
         Args:
             joints: (21, 3) keypoints of a hand of the right side, metres, any frame.
         """
-        frame = operator_frame(joints, self._side == RIGHT)
-        points = (joints - joints[WRIST]) @ frame
+        points = dex_retargeting_points(joints, self._side == RIGHT)
         optimizer = self._retargeting.optimizer
         indices = optimizer.target_link_human_indices
         if optimizer.retargeting_type == "POSITION":
@@ -149,18 +149,20 @@ class RetargetNode(Node):
         super().__init__(NAME, **node_options)
         given = declare(self, RetargetParameters)
         side = SIDES.index(given.side)
-        self._retarget = Retargeter(given.urdf_dir, given.robot, side, given.method, given.config)
-        self._follow = HandFollower(side)
+        self._retargeter = Retargeter(
+            given.urdf_dir, given.robot, side, given.method, given.config
+        )
+        self._follower = HandFollower(side)
         self._states = self.create_publisher(JointState, "joint_states", 5)
         self.create_subscription(HandMeshArray, "hands", self.on_hands, 1)
 
     def on_hands(self, message: HandMeshArray) -> None:
         """Publish the robot's joint angles for the hand that is followed."""
-        hand = self._follow(message)
+        hand = self._follower.follow(message)
         if hand is None:
             return
-        angles = self._retarget(np.array(hand.joints, float).reshape(21, 3))
-        state = JointState(name=self._retarget.joint_names, position=angles.tolist())
+        angles = self._retargeter.retarget(np.array(hand.joints, float).reshape(21, 3))
+        state = JointState(name=self._retargeter.joint_names, position=angles.tolist())
         state.header.stamp = message.header.stamp
         self._states.publish(state)
 

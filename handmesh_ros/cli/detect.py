@@ -42,7 +42,7 @@ from handmesh_ros.media.sources import (
     quiet_decoders,
     read_frames,
 )
-from handmesh_ros.media.videos import Frame
+from handmesh_ros.media.videos import MediaFrame
 from handmesh_ros.visualization.draw import draw_hands
 from handmesh_ros.visualization.outputs import Found, Output, TrackIds
 
@@ -342,10 +342,10 @@ class Detection:
         count = f"{len(hands)} hand{'s' * (len(hands) != 1)}"
         return f"{source.path}: {count}{f' ({names})' if names else ''}"
 
-    def _detect_frame(self, source: Source, frame: Frame) -> Hands:
+    def _detect_frame(self, source: Source, frame: MediaFrame) -> Hands:
         intrinsics = self.camera(*frame.image.shape[:2])
         estimator = self.estimators[self.effort_for(source.is_video)]
-        hands = estimator(frame.image, intrinsics)
+        hands = estimator.detect(frame.image, intrinsics)
         self._complain(estimator.problem)
         self.frames += 1
         self.hands += len(hands)
@@ -372,7 +372,7 @@ class Detection:
                 source,
                 frame,
                 hands,
-                self.track_ids(hands, frame),
+                self.track_ids.update(hands, frame),
                 intrinsics,
                 estimator.template,
                 estimator.timings.total_ms,

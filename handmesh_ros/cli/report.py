@@ -148,7 +148,7 @@ def _open_comparison(args: argparse.Namespace, stack: contextlib.ExitStack) -> C
 
         def find(image: np.ndarray, intrinsics: np.ndarray) -> tuple[Hands, float]:
             start_s = time.perf_counter()
-            return baseline(image, intrinsics), 1000 * (time.perf_counter() - start_s)
+            return baseline.detect(image, intrinsics), 1000 * (time.perf_counter() - start_s)
 
         return Comparison("MediaPipe", find)
     chosen = chosen_models(args)
@@ -163,7 +163,7 @@ def _open_comparison(args: argparse.Namespace, stack: contextlib.ExitStack) -> C
     stack.callback(other.close)
 
     def find_other(image: np.ndarray, intrinsics: np.ndarray) -> tuple[Hands, float]:
-        hands = other(image, intrinsics)
+        hands = other.detect(image, intrinsics)
         return hands, other.timings.total_ms
 
     return Comparison(Path(args.compare).stem, find_other)

@@ -20,14 +20,14 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.media.sources import Source
-from handmesh_ros.media.videos import Frame, pace_rate, video_name
+from handmesh_ros.media.videos import MediaFrame, pace_rate, video_name
 
 JSON_FORMAT, JSON_VERSION = "handmesh-detections", 1
 _LONGEST_STILL_S = 60.0
 
 
 def frame_entry(
-    path: Path, frame: Frame, hands: Hands, intrinsics: np.ndarray, *, with_mesh: bool
+    path: Path, frame: MediaFrame, hands: Hands, intrinsics: np.ndarray, *, with_mesh: bool
 ) -> dict[str, Any]:
     """Return one entry of `images`, as docs/json.md says."""
     height, width = frame.image.shape[:2]

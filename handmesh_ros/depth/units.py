@@ -47,7 +47,7 @@ class UnitDoubt:
     def __init__(self) -> None:
         self._factors: list[float] = []
 
-    def __call__(self, scale: DepthScale, hands: Hands, unit_m: float) -> str | None:
+    def update(self, scale: DepthScale, hands: Hands, unit_m: float) -> str | None:
         """Return a sentence once depth has been doubtful for a while, else None.
 
         Args:

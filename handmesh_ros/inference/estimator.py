@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_call
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.template import HandTemplate
@@ -83,7 +84,7 @@ class Estimator:
         self.template = HandTemplate.bundled() if template is None else template
         backend.sidecar.check_hand_model(self.template)
         self.timings = Timings()
-        self._preprocess = Preprocessor(backend.sidecar.input_size)
+        self._preprocessor = Preprocessor(backend.sidecar.input_size)
         self.score_threshold = score_threshold
 
     @classmethod
@@ -117,7 +118,7 @@ class Estimator:
             template = HandTemplate.bundled() if template is None else template
             opened.sidecar.check_hand_model(template, path)
             estimator = cls(opened, template=template, score_threshold=score_threshold)
-            estimator(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
+            estimator.detect(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
         except BaseException:
             opened.close()
             raise
@@ -143,7 +144,7 @@ class Estimator:
         """Name and version of the model."""
         return self.backend.sidecar.model_id
 
-    def __call__(
+    def detect(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None = None,
@@ -168,9 +169,9 @@ class Estimator:
             camera = intrinsics_from_fov(*image.shape[:2])
         else:
             camera = check_intrinsics(intrinsics)
-        network_image, network_intrinsics, letterbox = self._preprocess(image, camera)
+        network_image, network_intrinsics, letterbox = self._preprocessor.letterbox(image, camera)
         preprocessed = time.perf_counter()
-        outputs = self.backend(network_image, network_intrinsics)
+        outputs = self.backend.infer(network_image, network_intrinsics)
         inferred = time.perf_counter()
         hands = decode(outputs, letterbox, self.score_threshold)
         decoded = time.perf_counter()
@@ -180,6 +181,8 @@ class Estimator:
             decode_ms=1e3 * (decoded - inferred),
         )
         return hands
+
+    __call__ = renamed_call("detect")
 
     def close(self) -> None:
         """Free the model; the estimator cannot be used afterwards."""

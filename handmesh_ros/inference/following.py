@@ -1,4 +1,4 @@
-"""`HandFollower`: each image of a video gets a full look, or closer looks at known hands."""
+"""`VideoDetector`: each image of a video gets a full look, or closer looks at known hands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handmesh_ros.inference.estimator import Timings
 from handmesh_ros.inference.opening import HandFinder
 from handmesh_ros.inference.refining import RefiningEstimator
 
-LOOK_EVERY = 4
+FULL_DETECTION_EVERY = 4
 """Images from one full look to the next: at 30 Hz new hands are seen within 133 ms."""
 
 NEW_HAND_S = 0.15
@@ -23,7 +23,7 @@ WEAK_PRESENCE = 0.5
 
 
 @dataclass(frozen=True)
-class Look:
+class VideoDetection:
     """The hands of one image of a video, and how they were found.
 
     Attributes:
@@ -39,7 +39,7 @@ class Look:
     timings: Timings
 
 
-class HandFollower:
+class VideoDetector:
     """Finds the hands of a video.
 
     Hands that are known are read off their own crops alone. The whole image is looked at when
@@ -56,15 +56,15 @@ class HandFollower:
         self._looked_s = float("-inf")
         self._stamp_s = float("-inf")
 
-    def __call__(
+    def detect(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray,
         stamp_s: float,
         expected: np.ndarray,
         *,
-        look_every: int = LOOK_EVERY,
-    ) -> Look:
+        look_every: int = FULL_DETECTION_EVERY,
+    ) -> VideoDetection:
         """Find the hands of the next image.
 
         Args:
@@ -80,8 +80,8 @@ class HandFollower:
         """
         estimator = self.estimator
         if not isinstance(estimator, RefiningEstimator):
-            hands = estimator(image, intrinsics)
-            return Look(hands, True, 0, estimator.timings)
+            hands = estimator.detect(image, intrinsics)
+            return VideoDetection(hands, True, 0, estimator.timings)
         step_s, self._stamp_s = stamp_s - self._stamp_s, stamp_s
         self._images += 1
         timings, crops = Timings(), 0
@@ -97,8 +97,8 @@ class HandFollower:
                 timings, crops = estimator.timings, estimator.crops
                 is_weak = self._images > 1 and (followed.presence < WEAK_PRESENCE).any()
                 if followed.is_seen.all() and not is_weak:
-                    return Look(followed.hands, False, crops, timings)
+                    return VideoDetection(followed.hands, False, crops, timings)
                 expected = expected[followed.is_seen]
-        hands = estimator(image, intrinsics, expected)
+        hands = estimator.detect(image, intrinsics, expected)
         self._images, self._looked_s = 0, stamp_s
-        return Look(hands, True, crops + estimator.crops, timings + estimator.timings)
+        return VideoDetection(hands, True, crops + estimator.crops, timings + estimator.timings)

@@ -12,7 +12,7 @@ CAMERA_MODEL = _FOLDER / "mobile.onnx"
 
 DETAIL_MODEL = _FOLDER / "mobile_512.onnx"
 """512×512 pixels: finds smaller hands, in twice the time on a CPU; best as the far look of
-`TwoLooks`, for hands that fill the image are too large for it."""
+`MultiScaleDetector`, for hands that fill the image are too large for it."""
 
 REFINEMENT_MODEL = _FOLDER / "refine.onnx"
 """Crops of 224×224 pixels: reads one hand off each."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_call, renamed_names
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.backends.selection import Opener, open_backend
@@ -14,13 +15,17 @@ from handmesh_ros.inference.duplicates import suppress_duplicates
 from handmesh_ros.inference.estimator import Estimator, Timings
 from handmesh_ros.inference.models import CAMERA_MODEL, DETAIL_MODEL
 
+__getattr__ = renamed_names(
+    __name__, {"TwoLooks": "MultiScaleDetector", "open_looks": "open_multi_scale"}
+)
+
 NEAR, FAR = 0.2, 0.4
 """The near look is believed about hands from the first size on, the far look up to the second:
 longer sides of their boxes, relative to the image's. Between them both count. Chosen on
 photographs and synthetic images (docs/results.md)."""
 
 
-class TwoLooks:
+class MultiScaleDetector:
     """Finds hands as an `Estimator` does, in the time of two.
 
     A trunk knows hands of some ten to three hundred pixels. More pixels bring far hands into that
@@ -60,13 +65,13 @@ class TwoLooks:
         """Names and versions of both models."""
         return " + ".join(look.model_id for look in self._looks)
 
-    def __call__(
+    def detect(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None = None,
     ) -> Hands:
         """Find the hands in one image; arguments, result and errors are those of `Estimator`."""
-        found = [look(image, intrinsics) for look in self._looks]
+        found = [look.detect(image, intrinsics) for look in self._looks]
         size = [_extent(hands) / max(image.shape[:2]) for hands in found]
         hands = Hands.joined([found[0][size[0] >= NEAR], found[1][size[1] <= FAR]])
         hands = hands[np.argsort(-hands.score, kind="stable")]
@@ -75,13 +80,15 @@ class TwoLooks:
         self.timings = near + far
         return hands
 
+    __call__ = renamed_call("detect")
+
     def close(self) -> None:
         """Free both models; they cannot be used afterwards."""
         for look in self._looks:
             look.close()
 
 
-def open_looks(
+def open_multi_scale(
     model: str | Path | None,
     detail_model: str | Path | None,
     backend: str = "auto",
@@ -89,7 +96,7 @@ def open_looks(
     score_threshold: float | None = None,
     threads: int | None = None,
     opener: Opener = open_backend,
-) -> Estimator | TwoLooks:
+) -> Estimator | MultiScaleDetector:
     """Load one model, or two that look at every image in turn.
 
     Args:
@@ -121,7 +128,7 @@ def open_looks(
                 f"{model or CAMERA_MODEL.stem}: give one with a larger input, such as "
                 f"{DETAIL_MODEL.stem} beside {CAMERA_MODEL.stem}, or none."
             )
-        return TwoLooks(near, far)
+        return MultiScaleDetector(near, far)
     except BaseException:
         near.close()
         raise

@@ -19,12 +19,12 @@ from handmesh_ros.inference.models import (
     REFINEMENT_MODEL,
     find_model,
 )
-from handmesh_ros.inference.multi_scale import TwoLooks, open_looks
+from handmesh_ros.inference.multi_scale import MultiScaleDetector, open_multi_scale
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
 from handmesh_ros.inference.teacher import Proposer, Teacher
 
-HandFinder: TypeAlias = Estimator | TwoLooks | RefiningEstimator
+HandFinder: TypeAlias = Estimator | MultiScaleDetector | RefiningEstimator
 """What finds the hands of an image."""
 
 
@@ -98,7 +98,7 @@ def open_finder(
     if max_refined_hands < 1:
         raise HandmeshError(f"max_refined_hands is {max_refined_hands}: give 1 or more.")
     effort = Effort(effort)
-    finder = open_looks(
+    finder = open_multi_scale(
         models.model,
         models.detail_model_for(effort),
         backend,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_call
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.backends.base import Backend
@@ -18,7 +19,7 @@ from handmesh_ros.inference.crops import CROP_SIDE, hand_regions, regions_alike,
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.estimator import Estimator, Timings
 from handmesh_ros.inference.evidence import are_among, distinct, summed_score
-from handmesh_ros.inference.multi_scale import TwoLooks
+from handmesh_ros.inference.multi_scale import MultiScaleDetector
 from handmesh_ros.inference.preprocess import check_image, check_intrinsics, intrinsics_from_fov
 from handmesh_ros.inference.refiner import HandRefiner, check_pair
 from handmesh_ros.inference.tiles import propose_on_tiles
@@ -81,7 +82,7 @@ class RefiningEstimator:
 
     def __init__(
         self,
-        finder: Estimator | TwoLooks,
+        finder: Estimator | MultiScaleDetector,
         refiner: HandRefiner | None,
         *,
         effort: Effort = Effort.FAST,
@@ -146,7 +147,7 @@ class RefiningEstimator:
         self.finder.score_threshold = threshold  # type: ignore[assignment]
         self._score_threshold = threshold
 
-    def __call__(
+    def detect(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None = None,
@@ -166,7 +167,7 @@ class RefiningEstimator:
         self.crops, self.timings = 0, Timings()
         self.problem = self.lack if self.refine else ""
         if self._refiner is None or not self.refine:
-            hands = self.finder(image, intrinsics)
+            hands = self.finder.detect(image, intrinsics)
             self.timings = self.finder.timings
             return hands
         check_image(image)
@@ -182,6 +183,8 @@ class RefiningEstimator:
         rest_ms = 1e3 * (time.perf_counter() - start) - read_ms
         self.timings = self.timings + Timings(decode_ms=max(rest_ms, 0.0))
         return hands
+
+    __call__ = renamed_call("detect")
 
     def follow(
         self,
@@ -230,7 +233,7 @@ class RefiningEstimator:
         """Return candidates of the single stage, the best first."""
         self.finder.score_threshold = CANDIDATE_SCORE
         try:
-            candidates = self.finder(image, camera)
+            candidates = self.finder.detect(image, camera)
             self.timings = self.finder.timings
             if self.effort is Effort.BEST:
                 on_tiles, timings = propose_on_tiles(self.finder, image, camera)

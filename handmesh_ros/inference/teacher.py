@@ -135,7 +135,7 @@ class Teacher:
         backends = [*(look.backend for look in self._looks), self._refiner.backend]
         return " + ".join(backend.sidecar.model_id for backend in backends)
 
-    def __call__(self, image: np.ndarray, least_score: float = 0.0) -> Findings:
+    def detect(self, image: np.ndarray, least_score: float = 0.0) -> Findings:
         """Find the hands of an image.
 
         Args:
@@ -257,7 +257,7 @@ class Teacher:
         tiled = TILED_ACROSS if max(image.shape[:2]) >= LARGE_IMAGE else TILED_ACROSS[:1]
         for look in self._looks:
             for hands in (
-                look(image, camera),
+                look.detect(image, camera),
                 *(propose_on_tiles(look, image, camera, across)[0] for across in tiled),
             ):
                 yield hands.keypoints_2d, hands.score

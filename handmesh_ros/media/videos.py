@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_names
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.media.containers import Container, read_container
 from handmesh_ros.media.photos import MAX_PIXELS
@@ -28,9 +29,11 @@ _GREATEST_DRAWN_RATE = 120.0
 _MEASURED_FRAMES = 90
 _WIDEST_PIXEL = 10.0
 
+__getattr__ = renamed_names(__name__, {"Frame": "MediaFrame"})
+
 
 @dataclass(frozen=True)
-class Frame:
+class MediaFrame:
     """One image.
 
     Attributes:
@@ -99,7 +102,7 @@ def pace_rate(path: Path) -> float:
     return rate if closest > 0.75 / rate else min(1.0 / closest, _GREATEST_DRAWN_RATE)
 
 
-def read_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
+def read_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[MediaFrame]:
     """Yield the frames of a video.
 
     Args:
@@ -124,7 +127,7 @@ def read_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
             if not read:
                 break
             image = _as_shown(image, container, capture)
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, clock.time_s(index))
+            yield MediaFrame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, clock.time_s(index))
             index += 1
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     if index == 0:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sensor_msgs.msg import Image
 
+from handmesh_ros.common.renamed import renamed_call
 from handmesh_ros.depth.images import DepthQueue, depth_to_metres, unit_of
 from handmesh_ros.depth.length import LengthMeter
 from handmesh_ros.depth.scale import measure_scale, with_depth
@@ -38,7 +39,7 @@ class DepthScaling:
         """Remember a depth image."""
         self._queue.put(message)
 
-    def __call__(self, detection: Detection, parameters: Parameters) -> Hands:
+    def scale(self, detection: Detection, parameters: Parameters) -> Hands:
         """Return the hands of an image: in the size that depth tells, else the calibrated one."""
         unit_m = parameters.depth_unit_m
         lengths = parameters.left_hand_length_m, parameters.right_hand_length_m
@@ -53,9 +54,11 @@ class DepthScaling:
         except HandmeshError as problem:
             self._say(str(problem))
             return hands
-        doubt = self._doubt(scale, hands, unit_of(message, unit_m))
+        doubt = self._doubt.update(scale, hands, unit_of(message, unit_m))
         if doubt is not None:
             self._say(doubt)
         hands = with_depth(hands, scale)
         self.meter.add(hands, time.monotonic())
         return hands
+
+    __call__ = renamed_call("scale")

@@ -53,7 +53,7 @@ class HandTracking:
             return np.zeros((0, 21, 2), np.float32)
         return self._tracker.expected(header.stamp.sec + 1e-9 * header.stamp.nanosec)
 
-    def __call__(
+    def update(
         self,
         hands: Hands,
         header: Header,
@@ -78,7 +78,7 @@ class HandTracking:
         if not parameters.track:
             shown = hands[: parameters.max_hands or None]
             untracked = TrackedHands.untracked(shown, pinch_ratio=parameters.pinch_ratio)
-            lost = self._tracker(hands[:0], stamp_s)
+            lost = self._tracker.update(hands[:0], stamp_s)
             return untracked.joined(lost) if len(lost) else untracked
         source = header.frame_id, image_size
         if self._source is not None and self._source != source:
@@ -94,7 +94,7 @@ class HandTracking:
             self._tracker.reset()
         self._source = source
         ahead_s = min(max(now_s - stamp_s, 0.0), 1e-3 * parameters.prediction_limit_ms)
-        return self._tracker(
+        return self._tracker.update(
             hands,
             stamp_s,
             filters=filters_of(parameters),

@@ -18,7 +18,7 @@ class HandFollower:
         self._side = side
         self._track_id = 0
 
-    def __call__(self, message: Any) -> Any | None:
+    def follow(self, message: Any) -> Any | None:
         """Return the hand that is followed, or None while it is not seen.
 
         A new one is chosen, of those seen that of the best score, when the old one is gone.

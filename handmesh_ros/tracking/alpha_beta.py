@@ -23,7 +23,7 @@ REST_NOISES, WIDEST_REST = 3.5, 3.0
 what is set."""
 
 
-class SteadyOneEuro(OneEuro):
+class AlphaBetaFilter(OneEuro):
     """Filters vectors with less lag in motion and less jitter at rest than One Euro.
 
     Two steps, with One Euro's cut-off that grows with speed in the first:

@@ -17,7 +17,7 @@ SURE_SIDE = 0.95
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Observation:
     """N hands as parallel arrays.
 
     Attributes:
@@ -56,7 +56,7 @@ class Measurement:
     refined: np.ndarray
 
     @classmethod
-    def of(cls, hands: Hands) -> Measurement:
+    def of(cls, hands: Hands) -> Observation:
         """Return the measurement that hands are."""
         wrist, turn = hands.translation, hands.rotations[:, 0]
         points = np.zeros((len(hands), 25, 2))
@@ -87,8 +87,8 @@ class Measurement:
     def __len__(self) -> int:
         return len(self.score)
 
-    def __getitem__(self, index: np.ndarray) -> Measurement:
+    def __getitem__(self, index: np.ndarray) -> Observation:
         """Return the chosen hands."""
         if len(index) == len(self) and (np.diff(index) == 1).all():
             return self  # All of them in order: the usual case.
-        return Measurement(**{name: values[index] for name, values in vars(self).items()})
+        return Observation(**{name: values[index] for name, values in vars(self).items()})

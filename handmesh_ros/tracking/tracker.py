@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_attribute, renamed_call
 from handmesh_ros.hand.hands import Hands, State
 from handmesh_ros.teleop.gestures import PINCH_RATIO, GestureMemory
-from handmesh_ros.tracking.association import assign
-from handmesh_ros.tracking.observation import Measurement
+from handmesh_ros.tracking.association import associate
+from handmesh_ros.tracking.observation import Observation
 from handmesh_ros.tracking.occlusion import PATIENCE, hide
 from handmesh_ros.tracking.tracks import Filters, Tracks
+
+if TYPE_CHECKING:
+    import pyarrow
 
 BACKWARD_SLACK_S = 0.2
 """Images may overtake each other by this much; a clock that goes back further was reset."""
@@ -41,7 +46,7 @@ class TrackedHands:
         track_id: (N,) uint32, from 1 on; the same hand keeps it, none is given twice.
         state: (N,) uint8, values of `State`.
         age_s: (N,) float32, seconds since each hand was last seen; 0 when tracked.
-        measurement: (N,) int64, index of the hand among those given; -1 where it is not seen.
+        observation: (N,) int64, index of the hand among those given; -1 where it is not seen.
         gesture: (N,) uint8, values of `grasp.gestures.Gesture`.
         gesture_score: (N,) float32 in [0, 1], how clear the gesture is; fades while a hand is
             not seen.
@@ -51,9 +56,11 @@ class TrackedHands:
     track_id: np.ndarray
     state: np.ndarray
     age_s: np.ndarray
-    measurement: np.ndarray
+    observation: np.ndarray
     gesture: np.ndarray
     gesture_score: np.ndarray
+
+    measurement = renamed_attribute("measurement", "observation")
 
     @classmethod
     def untracked(cls, hands: Hands, *, pinch_ratio: float = PINCH_RATIO) -> TrackedHands:
@@ -67,10 +74,20 @@ class TrackedHands:
             track_id=np.zeros(count, np.uint32),
             state=np.zeros(count, np.uint8),
             age_s=np.zeros(count, np.float32),
-            measurement=np.arange(count),
+            observation=np.arange(count),
             gesture=gesture,
             gesture_score=gesture_score.astype(np.float32),
         )
+
+    def to_table(self, *, with_mesh: bool = False, **more: Any) -> pyarrow.Table:
+        """Return the hands as an Arrow table with their identity; see `Hands.to_table`.
+
+        Raises:
+            HandmeshError: pyarrow is missing, or a further column does not exist or does not fit.
+        """
+        states = [State(value).name.lower() for value in self.state]
+        more |= {"track_id": self.track_id, "state": states, "age_s": self.age_s}
+        return self.hands.to_table(with_mesh=with_mesh, **more)
 
     def joined(self, others: TrackedHands) -> TrackedHands:
         """Return these hands and after them the others."""
@@ -81,19 +98,19 @@ class TrackedHands:
         }
         return TrackedHands(hands=Hands.joined([self.hands, others.hands]), **columns)
 
-    def measured(self, hands: Hands) -> TrackedHands:
+    def observed(self, hands: Hands) -> TrackedHands:
         """Return the hands as they were found, unsmoothed, with their ids.
 
         Args:
             hands: those given to the tracker.
         """
-        rows = np.flatnonzero(self.measurement >= 0)
+        rows = np.flatnonzero(self.observation >= 0)
         return TrackedHands(
-            hands=hands[self.measurement[rows]],
+            hands=hands[self.observation[rows]],
             track_id=self.track_id[rows],
             state=self.state[rows],
             age_s=self.age_s[rows],
-            measurement=self.measurement[rows],
+            observation=self.observation[rows],
             gesture=self.gesture[rows],
             gesture_score=self.gesture_score[rows],
         )
@@ -117,7 +134,7 @@ class Tracker:
         self._stamp_s: float | None = None
         self._is_ended = False
 
-    def __call__(
+    def update(
         self,
         hands: Hands,
         stamp_s: float,
@@ -146,11 +163,11 @@ class Tracker:
         if tracks is None or tracks.layout != layout:
             tracks = self._tracks = Tracks(*layout)
         step_s, jumped = self._advance(stamp_s)
-        seen, gap_s = Measurement.of(hands), tracks.age_s + step_s
+        seen, gap_s = Observation.of(hands), tracks.age_s + step_s
         if jumped:
             rows = columns = np.zeros(0, np.intp)
         else:
-            rows, columns = assign(tracks, seen, gap_s)
+            rows, columns = associate(tracks, seen, gap_s)
             # Also when no image came for so long: who is seen then may be anybody.
             patience_s = np.maximum(_patience_s(tracks, lost_after_s), lost_after_s)
             waited_for = gap_s <= np.where(
@@ -160,14 +177,14 @@ class Tracker:
         tracks.age_s = gap_s
         if len(rows):
             tracks.update(rows, seen[columns], gap_s[rows], filters or Filters())
-        measurement = np.full(len(tracks), -1)
-        measurement[rows] = columns
-        hide(tracks, measurement >= 0)
+        observation = np.full(len(tracks), -1)
+        observation[rows] = columns
+        hide(tracks, observation >= 0)
         patience_s = _patience_s(tracks, lost_after_s)
-        lost = (measurement < 0) & ((tracks.age_s > patience_s) | jumped)
+        lost = (observation < 0) & ((tracks.age_s > patience_s) | jumped)
         room = max_hands or len(tracks) + len(hands)
         lost[np.flatnonzero(~lost)[room:]] = True
-        measurement[lost] = -1
+        observation[lost] = -1
 
         is_new = np.ones(len(hands), bool)
         is_new[columns] = False
@@ -175,13 +192,15 @@ class Tracker:
         if len(new):
             tracks.append(seen[new], np.arange(self._next_id, self._next_id + len(new)))
             self._next_id += len(new)
-            measurement = np.concatenate([measurement, new])
+            observation = np.concatenate([observation, new])
             lost = np.concatenate([lost, np.zeros(len(new), bool)])
             patience_s = np.concatenate([patience_s, np.zeros(len(new))])
-        result = self._report(tracks, measurement, lost, patience_s, ahead_s, pinch_ratio)
+        result = self._report(tracks, observation, lost, patience_s, ahead_s, pinch_ratio)
         if lost.any():
             tracks.keep(~lost)
         return result
+
+    __call__ = renamed_call("update")
 
     def expected(self, stamp_s: float) -> np.ndarray:
         """Return the (M, 21, 2) keypoints of the hands last seen, carried on to the next image.
@@ -226,20 +245,20 @@ class Tracker:
     def _report(
         self,
         tracks: Tracks,
-        measurement: np.ndarray,
+        observation: np.ndarray,
         lost: np.ndarray,
         patience_s: np.ndarray,
         ahead_s: float,
         pinch_ratio: float,
     ) -> TrackedHands:
-        state = np.where(lost, _LOST, np.where(measurement < 0, _PREDICTED, 0)).astype(np.uint8)
+        state = np.where(lost, _LOST, np.where(observation < 0, _PREDICTED, 0)).astype(np.uint8)
         fading = np.maximum(1.0 - tracks.age_s / np.maximum(patience_s, 1e-3), 0.0)
         fading = np.where(lost, 0.0, fading)
         score = tracks.score * fading
         hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s), score)
         assert self._stamp_s is not None
         gesture, clarity = self._gestures.update(
-            hands.joints, tracks.id, measurement >= 0, self._stamp_s, pinch_ratio
+            hands.joints, tracks.id, observation >= 0, self._stamp_s, pinch_ratio
         )
         order = np.lexsort((-score, state))
         return TrackedHands(
@@ -247,7 +266,7 @@ class Tracker:
             track_id=tracks.id[order].astype(np.uint32),
             state=state[order],
             age_s=tracks.age_s[order].astype(np.float32),
-            measurement=measurement[order],
+            observation=observation[order],
             gesture=gesture[order],
             gesture_score=(clarity * fading)[order].astype(np.float32),
         )

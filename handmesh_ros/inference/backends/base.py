@@ -26,7 +26,7 @@ class Backend(Protocol):
     name: str
     sidecar: Sidecar
 
-    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def infer(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once.
 
         Args:

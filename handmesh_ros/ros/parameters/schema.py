@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from handmesh_ros.hand.size import LONGEST_M, SHORTEST_M
 from handmesh_ros.inference.backends.selection import BACKEND_NAMES
 from handmesh_ros.inference.effort import EFFORT_NAMES, Effort
-from handmesh_ros.inference.following import LOOK_EVERY
+from handmesh_ros.inference.following import FULL_DETECTION_EVERY
 from handmesh_ros.inference.refining import MAX_REFINED_HANDS
 from handmesh_ros.ros.parameters.parameter_set import TYPE_NAMES, ParameterSet, parameter
 from handmesh_ros.teleop.gestures import PINCH_RATIO
@@ -77,7 +77,7 @@ class Parameters(ParameterSet):
         range=(1, 64),
     )
     look_every: int = parameter(
-        LOOK_EVERY,
+        FULL_DETECTION_EVERY,
         "follow known hands by their crops alone and look at the whole image only every so many "
         "images, and whenever a hand is lost; 1 looks at every image",
         range=(1, 100),

@@ -14,7 +14,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import State
 from handmesh_ros.ros.parameters.schema import Parameters
 from handmesh_ros.ros.publishers.points import points_message
-from handmesh_ros.ros.publishers.tf_frames import FrameNames, hand_transforms
+from handmesh_ros.ros.publishers.tf_frames import TfFrameNames, hand_transforms
 from handmesh_ros.tracking.tracker import TrackedHands
 
 POINTS_DEPTH, TF_DEPTH = 5, 100
@@ -43,7 +43,7 @@ class RobotOutputs:
         say: Callable[[str], None],
     ) -> None:
         self._say = say
-        self._names = FrameNames()
+        self._names = TfFrameNames()
         self._tf = None
         self.publishers = []
         if parameters.publish_tf:

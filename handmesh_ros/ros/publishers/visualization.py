@@ -19,7 +19,7 @@ from handmesh_ros.tracking.tracker import TrackedHands
 from handmesh_ros.visualization.draw import draw_hands
 
 
-class Pictures:
+class VisualizationPublisher:
     """Publishes markers and overlay.
 
     Args:

@@ -17,7 +17,7 @@ import numpy as np
 from handmesh_ros.hand.conventions import MIRROR
 from handmesh_ros.training.data.sample import Sample, points_inside
 
-Frame = tuple[int, int, int, int]
+Rectangle = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class View:
     intrinsics: np.ndarray
     roll: float = 0.0
     flip: bool = False
-    frame: Frame | None = None
+    frame: Rectangle | None = None
 
     @property
-    def filled(self) -> Frame:
+    def filled(self) -> Rectangle:
         """The frame, or the whole output where none is set."""
         return self.frame or (0, 0, self.width, self.height)
 

@@ -28,15 +28,15 @@ JITTERED, CANDIDATE = 0, 1
 
 
 class Finder(Protocol):
-    """Proposes hands: an `Estimator` or `TwoLooks` at a low threshold."""
+    """Proposes hands: an `Estimator` or `MultiScaleDetector` at a low threshold."""
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> Hands:
+    def detect(self, image: np.ndarray, intrinsics: np.ndarray) -> Hands:
         """Return the candidates of an image."""
         ...
 
 
 @dataclass(frozen=True)
-class Looks:
+class TrainingCrops:
     """N crops of one image.
 
     Attributes:
@@ -52,9 +52,9 @@ class Looks:
     score: np.ndarray
 
     @staticmethod
-    def joined(parts: list[Looks]) -> Looks:
+    def joined(parts: list[TrainingCrops]) -> TrainingCrops:
         """Return the crops of several one after another."""
-        return Looks(
+        return TrainingCrops(
             np.concatenate([part.regions for part in parts]),
             np.concatenate([part.hand for part in parts]),
             np.concatenate([part.origin for part in parts]),
@@ -68,7 +68,7 @@ def is_learnt(sample: Sample) -> np.ndarray:
     return (sample.visible_fraction >= LEAST_VISIBLE) & (extent >= LEAST_PIXELS)
 
 
-def jittered_looks(sample: Sample, views: int, rng: np.random.Generator) -> Looks:
+def jittered_crops(sample: Sample, views: int, rng: np.random.Generator) -> TrainingCrops:
     """Return crops around the true keypoints, as far off as those of candidates.
 
     Args:
@@ -79,10 +79,12 @@ def jittered_looks(sample: Sample, views: int, rng: np.random.Generator) -> Look
     hand = np.repeat(np.flatnonzero(is_learnt(sample)), views)
     true = hand_regions(sample.keypoints_2d[hand])
     regions = spoil_regions(true, draw_errors(len(hand), rng))
-    return Looks(regions, hand, np.full(len(hand), JITTERED), np.ones(len(hand), np.float32))
+    return TrainingCrops(
+        regions, hand, np.full(len(hand), JITTERED), np.ones(len(hand), np.float32)
+    )
 
 
-def candidate_looks(sample: Sample, found: Hands) -> Looks:
+def candidate_crops(sample: Sample, found: Hands) -> TrainingCrops:
     """Return the crops of candidates, each once for a hand or for none.
 
     Those that lie between, and those on hands that are not learnt from, are left out; so are
@@ -106,7 +108,7 @@ def candidate_looks(sample: Sample, found: Hands) -> Looks:
         elif overlap[index, best] < OTHER_IOU:
             kept[index] = complete
     chosen = np.flatnonzero(kept)
-    return Looks(
+    return TrainingCrops(
         hand_regions(found.keypoints_2d[chosen]),
         hand[chosen],
         np.full(len(chosen), CANDIDATE),
@@ -114,20 +116,22 @@ def candidate_looks(sample: Sample, found: Hands) -> Looks:
     )
 
 
-def looks_of(sample: Sample, find: Finder | None, views: int, rng: np.random.Generator) -> Looks:
+def training_crops(
+    sample: Sample, finder: Finder | None, views: int, rng: np.random.Generator
+) -> TrainingCrops:
     """Return all crops of an image that are learnt from.
 
     Args:
         sample: a labelled image.
-        find: proposes hands; None leaves candidates out.
+        finder: proposes hands; None leaves candidates out.
         views: crops around the true keypoints of each hand.
         rng: where the random numbers come from.
     """
-    looks = jittered_looks(sample, views, rng)
-    if find is None:
-        return looks
-    found = find(sample.image, sample.intrinsics)
-    return Looks.joined([looks, candidate_looks(sample, found)])
+    chosen = jittered_crops(sample, views, rng)
+    if finder is None:
+        return chosen
+    found = finder.detect(sample.image, sample.intrinsics)
+    return TrainingCrops.joined([chosen, candidate_crops(sample, found)])
 
 
 def mirrored_sample(sample: Sample) -> Sample:
