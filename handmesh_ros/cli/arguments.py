@@ -33,7 +33,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detail-model",
         metavar="MODEL",
-        help="the same with a larger input, which looks at every image, too, for small hands",
+        help="the same with a larger input, run on every image as well, for small hands",
     )
     parser.add_argument(
         "--refinement-model",
@@ -58,7 +58,7 @@ def add_effort(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--no-refine",
         action="store_true",
-        help="do not look at each hand again: the single-stage network alone",
+        help="no refinement: the single-stage network alone",
     )
     parser.add_argument(
         "--max-refined-hands",

@@ -164,7 +164,7 @@ def _effort_for(args: argparse.Namespace, *, is_video: bool) -> Effort:
     if args.effort:
         return Effort(args.effort)
     if args.no_refine:
-        return Effort.BALANCED  # Tiles are for closer looks.
+        return Effort.BALANCED  # Tiles need refinement.
     return VIDEO_EFFORT if is_video else PHOTO_EFFORT
 
 

@@ -1,4 +1,4 @@
-"""`handmesh doctor`: what is installed, what is missing, and what each missing part would give."""
+"""`handmesh doctor`: what is installed, what is missing, and what each missing part enables."""
 
 from __future__ import annotations
 
