@@ -21,7 +21,7 @@ LEAST_PIXELS = 24.0
 """Minimum longer side of the box of a training hand, pixels."""
 
 SAME_IOU, OTHER_IOU = 0.5, 0.3
-"""A candidate is of a hand from the first overlap of their boxes, of none below the second."""
+"""IoU of boxes from which a candidate is a hand, and below which it is background."""
 
 JITTERED, CANDIDATE = 0, 1
 """Origins of a crop."""
