@@ -25,12 +25,13 @@ try:
     from sensor_msgs.msg import JointState
 
     from handmesh_ros.errors import HandmeshError
-    from handmesh_ros.hand.conventions import RIGHT, SIDES, WRIST, operator_frame
+    from handmesh_ros.hand.conventions import RIGHT, SIDES
     from handmesh_ros.msg import HandMeshArray
     from handmesh_ros.ros.node_utilities import run_node
     from handmesh_ros.ros.parameters.parameter_server import declare
     from handmesh_ros.ros.parameters.parameter_set import ParameterSet, parameter
     from handmesh_ros.teleop.follower import HandFollower
+    from handmesh_ros.teleop.retargeting import dex_retargeting_points
 except ImportError as error:
     if __name__ != "__main__":
         raise
@@ -128,8 +129,7 @@ class Retargeter:
         Args:
             joints: (21, 3) keypoints of a hand of the right side, metres, any frame.
         """
-        frame = operator_frame(joints, self._side == RIGHT)
-        points = (joints - joints[WRIST]) @ frame
+        points = dex_retargeting_points(joints, self._side == RIGHT)
         optimizer = self._retargeting.optimizer
         indices = optimizer.target_link_human_indices
         if optimizer.retargeting_type == "POSITION":

@@ -27,6 +27,8 @@ except ImportError as error:
     if __name__ != "__main__":
         raise
     sys.exit(f"demo: a part of what it runs in is missing ({error}): start it by `make demo`.")
+except KeyboardInterrupt:
+    sys.exit(130)
 
 BUNDLED_CLIP = Path(handmesh_ros.__file__).parent / "assets" / "demo.mp4"
 NAMESPACE = "/demo"

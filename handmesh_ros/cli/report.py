@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handmesh_ros.cli.arguments import chosen_models, count
+from handmesh_ros.cli.arguments import chosen_models
 from handmesh_ros.cli.detect import (
     Detection,
     Input,
@@ -19,6 +19,7 @@ from handmesh_ros.cli.detect import (
     open_estimators,
     originals_of,
 )
+from handmesh_ros.common.arguments import count
 from handmesh_ros.common.output_paths import cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands

@@ -20,7 +20,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.media.sources import Source
-from handmesh_ros.media.videos import MediaFrame, video_name, video_rate
+from handmesh_ros.media.videos import MediaFrame, pace_rate, video_name
 
 JSON_FORMAT, JSON_VERSION = "handmesh-detections", 1
 _LONGEST_STILL_S = 60.0
@@ -212,7 +212,7 @@ class DrawingWriter:
         except OSError as error:
             raise cannot_write(self.target, error) from error
         if self._video is None:
-            self._video = _VideoWriter(self.target, video_rate(self._source.path), image)
+            self._video = _VideoWriter(self.target, pace_rate(self._source.path), image)
         self._video.add(image, time_s)
 
     def _finish(self) -> None:

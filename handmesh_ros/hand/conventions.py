@@ -68,11 +68,12 @@ MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
 def operator_frame(joints: np.ndarray, is_right: np.ndarray | bool) -> np.ndarray:
-    """Return the operator frame of the wrist, the one that retargeting expects.
+    """Return the operator frame of the wrist.
 
     +Z points from the wrist to the middle MCP, +Y from the little to the thumb side on a right
-    hand and the other way on a left one, +X out of the palm on both sides
-    (the convention of dex-retargeting).
+    hand and the other way on a left one, +X out of the palm on both sides. These are
+    dex-retargeting's directions; its own estimate of them goes by fewer keypoints and is rolled
+    about +Z by some 9°: `teleop/retargeting.dex_retargeting_frame`.
 
     Args:
         joints: (..., 21, 3) keypoints, metres, any frame.

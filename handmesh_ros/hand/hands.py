@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handmesh_ros.hand.conventions import LEFT, RIGHT
+from handmesh_ros.errors import HandmeshError
+from handmesh_ros.hand.columns import make_table
+from handmesh_ros.hand.conventions import LEFT, RIGHT, SIDES
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class ScaleSource(IntEnum):
@@ -140,6 +146,31 @@ class Hands:
     def handedness_score(self) -> np.ndarray:
         """(N,) float32 in [0.5, 1], probability of the side given by `handedness`."""
         return np.maximum(self.right_probability, 1.0 - self.right_probability)
+
+    def to_table(self, *, with_mesh: bool = False, **more: Any) -> pyarrow.Table:
+        """Return the hands as an Arrow table with one row each; `.to_pandas()` makes a DataFrame.
+
+        Names, types and units are those of `hand/columns.COLUMNS` and docs/json.md.
+
+        Args:
+            with_mesh: also `vertices` and `colors`.
+            more: further columns, such as `path`, `frame`, `time_s` or `track_id`: one value for
+                all hands, or N.
+
+        Raises:
+            HandmeshError: pyarrow is missing, or a further column does not exist or does not fit.
+        """
+        names = ["score", "box", "keypoints_2d", "joints", "refined", "keypoint_scores"]
+        names += ["rotations", "shape", "translation"]
+        if with_mesh:
+            names += ["vertices", "colors"]
+        columns = {name: getattr(self, name) for name in names}
+        columns["handedness"] = [SIDES[side] for side in self.handedness]
+        columns["handedness_score"] = self.handedness_score
+        columns["scale_source"] = [ScaleSource(value).name.lower() for value in self.scale_source]
+        if twice := sorted(columns.keys() & more.keys()):
+            raise HandmeshError(f"A table of hands has {', '.join(twice)} already: leave it out.")
+        return make_table(more | columns, len(self))
 
 
 class State(IntEnum):

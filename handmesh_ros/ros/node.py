@@ -65,12 +65,15 @@ STOP_PATIENCE_S = 10.0
 """How long deactivation waits for the image that is being processed."""
 
 
-def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> HandFinder:
+def load_estimator(
+    parameters: Parameters, opener: Opener = open_backend, *, must_refine: bool = False
+) -> HandFinder:
     """Load the models that the parameters name.
 
     Args:
         parameters: of the node.
         opener: loads a graph.
+        must_refine: a refinement model that cannot be used is an error.
 
     Raises:
         HandmeshError: a model or the backend cannot be used.
@@ -80,6 +83,7 @@ def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Han
         Models(*names),
         parameters.backend,
         effort=Effort(parameters.effort),
+        must_refine=must_refine,
         max_refined_hands=parameters.max_refined_hands,
         threads=parameters.threads or None,
         opener=opener,

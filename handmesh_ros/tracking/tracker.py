@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from handmesh_ros.tracking.association import associate
 from handmesh_ros.tracking.observation import Observation
 from handmesh_ros.tracking.occlusion import PATIENCE, hide
 from handmesh_ros.tracking.tracks import Filters, Tracks
+
+if TYPE_CHECKING:
+    import pyarrow
 
 BACKWARD_SLACK_S = 0.2
 """Images may overtake each other by this much; a clock that goes back further was reset."""
@@ -74,6 +78,16 @@ class TrackedHands:
             gesture=gesture,
             gesture_score=gesture_score.astype(np.float32),
         )
+
+    def to_table(self, *, with_mesh: bool = False, **more: Any) -> pyarrow.Table:
+        """Return the hands as an Arrow table with their identity; see `Hands.to_table`.
+
+        Raises:
+            HandmeshError: pyarrow is missing, or a further column does not exist or does not fit.
+        """
+        states = [State(value).name.lower() for value in self.state]
+        more |= {"track_id": self.track_id, "state": states, "age_s": self.age_s}
+        return self.hands.to_table(with_mesh=with_mesh, **more)
 
     def joined(self, others: TrackedHands) -> TrackedHands:
         """Return these hands and after them the others."""

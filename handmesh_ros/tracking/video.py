@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from handmesh_ros.common.renamed import renamed_call
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.estimator import Timings
 from handmesh_ros.inference.following import FULL_DETECTION_EVERY, VideoDetection, VideoDetector
@@ -21,11 +23,16 @@ class VideoTracker:
         estimator: detects hands.
         look_every: period of full detection, images; 1 runs it on every image.
 
+    Raises:
+        HandmeshError: `look_every` is not 1 or more.
+
     Attributes:
         detection: the hands of the last image as they were detected, and how.
     """
 
     def __init__(self, estimator: HandFinder, *, look_every: int = FULL_DETECTION_EVERY) -> None:
+        if not isinstance(look_every, int) or look_every < 1:
+            raise HandmeshError(f"look_every is {look_every!r}: give 1 or more.")
         self._detector, self._tracker = VideoDetector(estimator), Tracker()
         self._look_every = look_every
         self.detection = VideoDetection(Hands.empty(), True, 0, Timings())
@@ -42,8 +49,10 @@ class VideoTracker:
             options: more of `Tracker`, such as `filters`.
 
         Raises:
-            HandmeshError: the image or the intrinsics cannot be used.
+            HandmeshError: the image or the intrinsics cannot be used, or the stamp is not finite.
         """
+        if not math.isfinite(stamp_s):
+            raise HandmeshError(f"The stamp of an image is {stamp_s}: give seconds.")
         expected = self._tracker.expected(stamp_s)
         self.detection = self._detector.detect(
             image, intrinsics, stamp_s, expected, look_every=self._look_every

@@ -238,7 +238,7 @@ def to_yaml() -> str:
     """Return `config/detect.yaml`: every parameter with its default and its meaning."""
     lines = [
         "# Parameters of the detector node with their defaults.",
-        "# Written by `make params` from handmesh_ros/ros/parameters/schema.py.",
+        "# Written by `make docs` from handmesh_ros/ros/parameters/schema.py.",
         "/**:",
         "  ros__parameters:",
     ]
@@ -255,7 +255,7 @@ def to_markdown() -> str:
     lines = [
         "# Parameters of the detector node",
         "",
-        "Written by `make params` from `handmesh_ros/ros/parameters/schema.py`.",
+        "Written by `make docs` from `handmesh_ros/ros/parameters/schema.py`.",
         "Those marked *start* are read-only: they are given when the node starts. All others",
         "change at run time (`ros2 param set /detector score_threshold 0.4`); a value that is not",
         "possible is rejected with the reason.",
