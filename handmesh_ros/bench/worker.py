@@ -23,7 +23,7 @@ ALONE, BOTH = "alone", "both"
 """Stand for no effort: the single-stage network alone, at one input size or at both."""
 
 UNREFINED = {ALONE: Effort.FAST, BOTH: Effort.BALANCED}
-"""The efforts that these stand for, without closer looks."""
+"""The efforts that these stand for, without refinement."""
 
 FRAME_RATE_HZ = 30.0
 
@@ -80,7 +80,7 @@ class Worker:
             tracked = TrackedHands.untracked(self._estimator.detect(self._image, self._intrinsics))
             timings = self._estimator.timings
         else:
-            tracked, timings = self._next(), self._video.look.timings
+            tracked, timings = self._next(), self._video.detection.timings
         found = time.perf_counter()
         stages = asdict(timings)
         if self._to_bytes is not None:

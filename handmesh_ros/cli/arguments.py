@@ -33,7 +33,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detail-model",
         metavar="MODEL",
-        help="the same with a larger input, which looks at every image, too, for small hands",
+        help="the same with a larger input, run on every image as well, for small hands",
     )
     parser.add_argument(
         "--refinement-model",

@@ -49,17 +49,17 @@ class Timings:
 
 
 class Estimator:
-    """Finds hands in images.
+    """Detects hands in images.
 
     Calls reuse one input buffer, so an estimator belongs to one thread at a time.
 
     Args:
         backend: runs the graph.
-        template: the hand model whose mesh the graph puts out; None takes the bundled one.
+        template: the hand model whose mesh the graph returns; None takes the bundled one.
         score_threshold: slots below it are dropped; None takes the one of the sidecar.
 
     Attributes:
-        backend: runs the graph; `backend.sidecar` says what it is.
+        backend: runs the graph; `backend.sidecar` describes it.
         template: the hand model; its faces belong to `Hands.vertices`.
         timings: of the last call.
 
@@ -110,7 +110,7 @@ class Estimator:
             opener: loads the graph; `SharedBackends.open` shares it with other estimators.
 
         Raises:
-            HandmeshError: the model or the backend cannot be used; the message says why.
+            HandmeshError: the model or the backend cannot be used; the message gives the reason.
         """
         path = find_model(model)
         opened = opener(path, backend, threads=threads)
@@ -126,7 +126,7 @@ class Estimator:
 
     @property
     def score_threshold(self) -> float:
-        """Score above which a find is a hand; may be set between calls, None takes the model's."""
+        """Minimum score of a hand; may be set between calls, None takes the model's."""
         return self._score_threshold
 
     @score_threshold.setter
@@ -149,7 +149,7 @@ class Estimator:
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None = None,
     ) -> Hands:
-        """Find the hands in one image.
+        """Detect the hands in one image.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -196,7 +196,7 @@ def decode(outputs: dict[str, np.ndarray], letterbox: Letterbox, score_threshold
         outputs: the graph's outputs by name (`backend.output_shapes`), network pixels.
         letterbox: the map between source image and network input.
         score_threshold: slots below it are dropped, as are slots with numbers that are not
-            finite and the worse find of a hand found twice.
+            finite and the worse detection of a hand that was detected twice.
     """
     score = outputs["score"]
     slots = np.flatnonzero(score >= score_threshold)

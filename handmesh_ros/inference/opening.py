@@ -1,4 +1,4 @@
-"""`open_finder`, `open_teacher`: models and options to what finds the hands of an image."""
+"""`open_finder`, `open_teacher`: from models and options to a hand detector."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
 from handmesh_ros.inference.teacher import Proposer, Teacher
 
 HandFinder: TypeAlias = Estimator | MultiScaleDetector | RefiningEstimator
-"""What finds the hands of an image."""
+"""Detects the hands of an image."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Models:
         return REFINEMENT_MODEL
 
     def detail_model_for(self, effort: Effort) -> str | Path | None:
-        """Return the model of the second look, if there is one."""
+        """Return the model of the far scale, or None."""
         is_own = find_model(self.model) != CAMERA_MODEL
         if self.detail_model or is_own or effort is Effort.FAST:
             return self.detail_model
@@ -79,9 +79,9 @@ def open_finder(
     Args:
         models: which; None takes the bundled ones.
         backend: of all.
-        effort: what is done to find more hands, or its name.
-        refine: load the refinement network; where it cannot be used, `lack` of the result says
-            why.
+        effort: level of computational effort, or its name.
+        refine: load the refinement network; where it cannot be used, `lack` of the result gives
+            the reason.
         must_refine: that is an error.
         max_refined_hands: of an image at most.
         score_threshold: in [0, 1]; None takes those of the models.
@@ -147,14 +147,14 @@ def open_teacher(
         HandmeshError: a model or the backend cannot be used.
     """
     with ExitStack() as opened:
-        looks = []
+        estimators = []
         for model in (CAMERA_MODEL, DETAIL_MODEL):
-            look = Estimator.from_file(model, backend, threads=threads, opener=opener)
-            opened.callback(look.close)
-            looks.append(look)
+            estimator = Estimator.from_file(model, backend, threads=threads, opener=opener)
+            opened.callback(estimator.close)
+            estimators.append(estimator)
         reader = opener(REFINEMENT_MODEL, backend, threads=threads)
         opened.callback(reader.close)
-        teacher = Teacher(looks, HandRefiner(reader), proposers)
+        teacher = Teacher(estimators, HandRefiner(reader), proposers)
         opened.pop_all()
     return teacher
 

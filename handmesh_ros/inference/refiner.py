@@ -23,7 +23,7 @@ class HandRefiner:
         backend: runs the graph.
 
     Attributes:
-        backend: runs the graph; `backend.sidecar` says what it is.
+        backend: runs the graph; `backend.sidecar` describes it.
         timings: of the last call; cutting the crops is `preprocess_ms`.
 
     Raises:

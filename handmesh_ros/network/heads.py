@@ -28,7 +28,7 @@ class HandBoxes(NamedTuple):
     Attributes:
         size: (N,) longer side of the coarse box, network pixels.
         coarse_box: (N, 4) x0, y0, x1, y1, network pixels, from the hand's centre.
-        box: (N, 4) the same, from a look around the coarse box.
+        box: (N, 4) the same, after box refinement.
         quality_logit: (N,) log odds that the box holds a hand, trained to be its IoU.
     """
 
@@ -130,7 +130,7 @@ class WindowReader(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """A hand's box: roughly from its centre, then from a look around that."""
+    """A hand's box: coarse from its centre, then refined from a window around that."""
 
     corners: Tensor
 

@@ -161,7 +161,7 @@ class DetectorNode(LifecycleNode):
         return self._transition("deactivate", state, self._deactivate, lambda: disable(state))
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Remove the publishers."""
+        """Destroy the publishers."""
         return self._transition("clean up", state, self._deactivate, self._destroy_publishers)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -265,7 +265,7 @@ class DetectorNode(LifecycleNode):
         self._visualization = VisualizationPublisher(template, self._markers, self._overlay)
         self._worker = NewestItemWorker(self._process, self._complain)
         self._inputs.add_calibration(self._camera_infos.update)
-        # Not the node's clock: simulated time stands still while nobody plays.
+        # Not the node's clock: simulated time stands still while no bag is played.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_made = [
             self.create_timer(DEMAND_PERIOD_S, self._follow_demand_on, clock=steady),

@@ -1,4 +1,4 @@
-"""A One Euro filter that expects motion to go on, and rest too."""
+"""An alpha-beta (g-h) filter with the One Euro filter's adaptive cut-off and a dead band."""
 
 from __future__ import annotations
 

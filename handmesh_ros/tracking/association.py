@@ -1,4 +1,4 @@
-"""Which hand of this image is which track: by motion, pose, size and side together."""
+"""Association of detections with tracks by motion, pose, size and side."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ _NEVER = 1e6
 def associate(
     tracks: Tracks, seen: Observation, gap_s: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pair tracks with hands so that the costs of pairs and exchanges are least.
+    """Associate tracks with observations at least total cost.
 
     Args:
         tracks: M.
-        seen: N hands of one image.
+        seen: N observations of one image.
         gap_s: (M,) time since each track was last seen.
 
     Returns:
@@ -74,7 +74,7 @@ def costs(tracks: Tracks, seen: Observation, gap_s: np.ndarray) -> np.ndarray:
 
     Args:
         tracks: M.
-        seen: N hands of one image.
+        seen: N observations of one image.
         gap_s: (M,) time since each track was last seen.
     """
     expected, length = tracks.translation(gap_s), tracks.length[:, None]

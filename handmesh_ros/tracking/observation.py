@@ -1,4 +1,4 @@
-"""The hands of one image in the coordinates that tracks are kept in, computed once per image."""
+"""Observations: the detections of one image in the state coordinates of the tracks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from handmesh_ros.hand.size import hand_length
 
 NEAREST_M = 1e-2
 SURE_SIDE = 0.95
-"""A single image counts as no surer of the side than this probability."""
+"""Upper bound of the probability of a side in a single image."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """N hands as parallel arrays.
+    """N detections as parallel arrays.
 
     Attributes:
         points: (N, 25, 2) float64: x/z, y/z of the wrist; log of its z in metres and a zero;

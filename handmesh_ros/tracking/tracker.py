@@ -1,4 +1,4 @@
-"""Hands of one image after another to hands with identity, smoothed, with an honest state."""
+"""Multi-object tracking of hands: detections to tracks with identity, smoothing and state."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ FORWARD_JUMP_S = 10.0
 """A clock that goes forward by more between two images has jumped."""
 
 SLOWEST_STEP_S = 1.0
-"""A hand of the previous image is followed over a step of this length, however short it is waited
-for: slow images are no reason to begin anew."""
+"""A hand of the previous image is tracked over a step of this length, however short
+`lost_after_s` is: a low frame rate must not end tracks."""
 
 LONGEST_FOLLOWED_S = 0.3
-"""Between two images further apart a hand may have gone anywhere."""
+"""Longest step between two images over which positions are predicted."""
 
 HITS_TO_PREDICT = 3
-"""A hand seen in fewer images has no motion worth carrying on: it is lost when it is not seen."""
+"""Minimum number of observations for a predicted motion; with fewer, an unseen hand is lost."""
 
 
 @dataclass(frozen=True)
 class TrackedHands:
-    """The hands at the time of one image: those seen, best score first, then the unseen ones.
+    """The tracks at the time of one image: observed ones, best score first, then the others.
 
     Attributes:
-        hands: N, smoothed; of a predicted hand carried on by its motion, of a lost one the last.
+        hands: N, smoothed; predicted by the motion where not observed, the last state where lost.
         track_id: (N,) uint32, from 1 on; the same hand keeps it, none is given twice.
         state: (N,) uint8, values of `State`.
         age_s: (N,) float32, seconds since each hand was last seen; 0 when tracked.
-        observation: (N,) int64, index of the hand among those given; -1 where it is not seen.
-        gesture: (N,) uint8, values of `grasp.gestures.Gesture`.
+        observation: (N,) int64, index of the associated detection; -1 where there is none.
+        gesture: (N,) uint8, values of `teleop.gestures.Gesture`.
         gesture_score: (N,) float32 in [0, 1], how clear the gesture is; fades while a hand is
             not seen.
     """
@@ -64,7 +64,7 @@ class TrackedHands:
 
     @classmethod
     def untracked(cls, hands: Hands, *, pinch_ratio: float = PINCH_RATIO) -> TrackedHands:
-        """Return hands as they were found, all with the id 0: not tracked."""
+        """Return detections as they are, all with id 0: not tracked."""
         count = len(hands)
         gesture, gesture_score = GestureMemory().update(
             hands.joints, np.arange(count), np.ones(count, bool), 0.0, pinch_ratio
@@ -99,10 +99,10 @@ class TrackedHands:
         return TrackedHands(hands=Hands.joined([self.hands, others.hands]), **columns)
 
     def observed(self, hands: Hands) -> TrackedHands:
-        """Return the hands as they were found, unsmoothed, with their ids.
+        """Return the associated detections, unsmoothed, with their ids.
 
         Args:
-            hands: those given to the tracker.
+            hands: the detections given to the tracker.
         """
         rows = np.flatnonzero(self.observation >= 0)
         return TrackedHands(
@@ -123,7 +123,7 @@ class Tracker:
     """Gives the hands of an image stream identity, smoothness and state.
 
     Args:
-        say: is told in one sentence when the clock jumps; None logs it.
+        say: receives one sentence when the clock jumps; None logs it.
     """
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
@@ -145,10 +145,10 @@ class Tracker:
         max_hands: int = 0,
         pinch_ratio: float = PINCH_RATIO,
     ) -> TrackedHands:
-        """Take in the hands of the next image.
+        """Associate the detections of the next image with tracks and filter them.
 
         Args:
-            hands: as the estimator found them.
+            hands: the detections.
             stamp_s: capture time of the image.
             filters: smoothing; None takes the defaults, `Filters.off()` none.
             lost_after_s: a hand unseen for longer is reported lost, once, and its id ends; one
@@ -157,7 +157,7 @@ class Tracker:
             max_hands: follow at most this many hands; the others are not reported, or lost at
                 once. Those that are followed already come first, the oldest before all, so that
                 two hands do not take turns; then the best. 0 follows all.
-            pinch_ratio: as of `grasp.gestures.clarity`.
+            pinch_ratio: as of `teleop.gestures.clarity`.
         """
         tracks, layout = self._tracks, (hands.vertices.shape[1], hands.shape.shape[1])
         if tracks is None or tracks.layout != layout:
@@ -206,7 +206,7 @@ class Tracker:
         """Return the (M, 21, 2) keypoints of the hands last seen, carried on to the next image.
 
         Args:
-            stamp_s: its capture time; too long after the last one, nobody knows where hands are.
+            stamp_s: its capture time; too long after the last one, nothing is expected.
         """
         if self._tracks is None or self._stamp_s is None or self._is_ended:
             return np.zeros((0, 21, 2), np.float32)
@@ -217,7 +217,7 @@ class Tracker:
         return self._tracks.keypoints(np.full(len(self._tracks), step_s))[rows]
 
     def reset(self) -> None:
-        """End all tracks: the next image is no continuation, with it they are lost."""
+        """End all tracks: with the next image they are reported lost."""
         self._is_ended = True
 
     def _advance(self, stamp_s: float) -> tuple[float, bool]:

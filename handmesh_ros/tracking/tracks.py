@@ -1,4 +1,4 @@
-"""All living tracks as parallel arrays: what is known of each hand, filtered over time."""
+"""The state of all tracks as parallel arrays, filtered over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`VideoTracker`: the images of a video in, hands with identity out; no ROS."""
+"""`VideoTracker`: detection and tracking in a video; no ROS."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from handmesh_ros.tracking.tracker import TrackedHands, Tracker
 
 
 class VideoTracker:
-    """Finds and follows the hands of one video, as the node does with its defaults.
+    """Detects and tracks the hands of one video, as the node does with its defaults.
 
     Args:
-        estimator: finds hands.
-        look_every: images from one full look to the next; 1 looks at every image in full.
+        estimator: detects hands.
+        look_every: period of full detection, images; 1 runs it on every image.
 
     Raises:
         HandmeshError: `look_every` is not 1 or more.
 
     Attributes:
-        look: how the hands of the last image were found, and as they were found.
+        detection: the hands of the last image as they were detected, and how.
     """
 
     def __init__(self, estimator: HandFinder, *, look_every: int = FULL_DETECTION_EVERY) -> None:
@@ -35,7 +35,7 @@ class VideoTracker:
             raise HandmeshError(f"look_every is {look_every!r}: give 1 or more.")
         self._detector, self._tracker = VideoDetector(estimator), Tracker()
         self._look_every = look_every
-        self.look = VideoDetection(Hands.empty(), True, 0, Timings())
+        self.detection = VideoDetection(Hands.empty(), True, 0, Timings())
 
     def update(
         self, image: np.ndarray, intrinsics: np.ndarray, stamp_s: float, **options: Any
@@ -54,10 +54,10 @@ class VideoTracker:
         if not math.isfinite(stamp_s):
             raise HandmeshError(f"The stamp of an image is {stamp_s}: give seconds.")
         expected = self._tracker.expected(stamp_s)
-        self.look = self._detector.detect(
+        self.detection = self._detector.detect(
             image, intrinsics, stamp_s, expected, look_every=self._look_every
         )
-        return self._tracker.update(self.look.hands, stamp_s, **options)
+        return self._tracker.update(self.detection.hands, stamp_s, **options)
 
     __call__ = renamed_call("update")
 

@@ -60,7 +60,7 @@ class Output(Protocol):
 
 
 class TrackIds:
-    """Tells which hands of successive frames are the same; the hands stay as they were found."""
+    """Gives the hands of successive frames track ids; the detections stay unchanged."""
 
     def __init__(self) -> None:
         self._tracker = Tracker(say=lambda _: None)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from inference_fakes import CAMERA, FakeFinder, FakeReader, hand_at, picture
 
@@ -229,6 +229,7 @@ def test_closing_closes_both():
     assert not reader.is_open and not refining.finder.is_open
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_scores_stay_within_the_threshold(light, threshold):
     refining = estimator(score=(0.9, 0.5), score_threshold=threshold)

@@ -168,7 +168,7 @@ def _refinement(path: Path) -> RefinementNetwork:
     network = load_any(path)
     if not isinstance(network, RefinementNetwork):
         raise HandmeshError(
-            f"{path} is a network that looks at whole images: give a checkpoint that "
+            f"{path} is a network for whole images: give a checkpoint that "
             "`handmesh train-refinement` wrote."
         )
     return network

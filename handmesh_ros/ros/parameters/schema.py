@@ -51,7 +51,7 @@ class Parameters(ParameterSet):
     )
     detail_model: str = parameter(
         "",
-        "the same with a larger input, which looks at every image, too, for small hands: "
+        "the same with a larger input, run on every image as well, for small hands: "
         "mobile_512; empty for none",
         read_only=True,
     )
@@ -62,14 +62,14 @@ class Parameters(ParameterSet):
     )
     effort: str = parameter(
         Effort.FAST.value,
-        "what is done to find more hands: balanced looks with two input sizes, and again at what "
-        "failed; best at overlapping tiles, too, far below camera rate on a CPU",
+        "computational effort: balanced detects at two input sizes and retries rejected "
+        "candidates; best adds overlapping tiles, far below camera rate on a CPU",
         choices=EFFORT_NAMES,
         read_only=True,
     )
     refine_hands: bool = parameter(
         True,
-        "read each hand off its own crop of the image; false takes what the first network says",
+        "refine each hand on its own crop of the image; false keeps the first network's result",
     )
     max_refined_hands: int = parameter(
         MAX_REFINED_HANDS,
@@ -78,8 +78,8 @@ class Parameters(ParameterSet):
     )
     look_every: int = parameter(
         FULL_DETECTION_EVERY,
-        "follow known hands by their crops alone and look at the whole image only every so many "
-        "images, and whenever a hand is lost; 1 looks at every image",
+        "period of full detection, images; in between, known hands are read from their crops "
+        "alone, unless one is lost; 1 detects in every image",
         range=(1, 100),
     )
     backend: str = parameter(

@@ -1,4 +1,4 @@
-"""What robots subscribe to besides the hands: point cloud and frames, made only on demand."""
+"""Point cloud and tf frames of the hands, made only for subscribers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RobotOutputs:
     Args:
         create: makes a publisher from message type, topic and queue length.
         parameters: at start.
-        say: is told in one sentence why there are no frames.
+        say: receives one sentence when there are no frames.
 
     Attributes:
         publishers: of all topics.
@@ -56,12 +56,12 @@ class RobotOutputs:
     def publish(
         self, header: Header, taken: Header, tracked: TrackedHands, parameters: Parameters
     ) -> None:
-        """Publish to whoever subscribes.
+        """Publish for subscribers.
 
         Args:
             header: of the image.
-            taken: the same with a stamp that can be believed, for the frames: after one from the
-                future tf2 takes no more, and it finds those without stamp at no time.
+            taken: the same with a valid stamp, for the frames: tf2 ignores all frames after one
+                from the future, and cannot find those without a stamp.
             tracked: the hands at its time.
             parameters: in force.
         """

@@ -58,7 +58,7 @@ class AugmentOptions:
 
 
 class Augmenter:
-    """Draws random views of samples and random looks of images.
+    """Draws random views of samples and augments images photometrically.
 
     Args:
         options: how strongly.
@@ -77,7 +77,7 @@ class Augmenter:
         self.spectra = spectra
 
     def augment(self, sample: Sample, rng: np.random.Generator, width: int, height: int) -> Sample:
-        """Return a random view with a random look, width × height pixels."""
+        """Return a random view, photometrically augmented, width × height pixels."""
         return self.augment_photometry(self.view(sample, rng, width, height), rng)
 
     def view(self, sample: Sample, rng: np.random.Generator, width: int, height: int) -> Sample:

@@ -63,7 +63,7 @@ class HandDataset(Dataset[Sample]):
         sources: what to mix.
         length: samples of one epoch.
         size: width and height of the network's input, pixels.
-        augmenter: random views and looks; None for `Augmenter()`.
+        augmenter: random views and photometric augmentation; None for `Augmenter()`.
         mosaic: probability that an image is tiled from two or four samples.
         empty: probability of a background without hands.
         seed: of everything random.

@@ -28,7 +28,7 @@ class View:
         width: of the output, pixels.
         height: of the output, pixels.
         intrinsics: (4,) float64 fx, fy, cx, cy of the output.
-        roll: turn of the picture about the principal point, radians, clockwise as seen.
+        roll: rotation of the image about the principal point, radians, clockwise as seen.
         flip: mirror left and right (before the roll).
         frame: x0, y0, x1, y1: the part of the output that is filled, the rest being padding.
     """

@@ -195,8 +195,8 @@ class HandTrainer(lightning.LightningModule):
             shift = torch.randint(-1, 2, centre.shape, generator=draws)
             shift = shift * (torch.rand(len(centre), 1, generator=draws) < 0.5)
             centre = centre + shift.to(centre) * stride
-        look = jittered_windows(truth["box"], 0.12, 0.25, draws) if jitter else None
-        boxes = network.boxes_at(maps, image, centre, look)
+        window_around = jittered_windows(truth["box"], 0.12, 0.25, draws) if jitter else None
+        boxes = network.boxes_at(maps, image, centre, window_around)
         heatmaps = torch.sigmoid(heatmap_logits.detach())
         elsewhere, place_there = empty_places(heatmaps, batch, stride, EMPTY_PLACES)
         nothing = network.boxes_at(maps, elsewhere, place_there).quality_logit

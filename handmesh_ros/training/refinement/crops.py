@@ -1,4 +1,4 @@
-"""Which crops of a labelled image are learnt from: around true keypoints and candidates."""
+"""Training crops of a labelled image: around true keypoints and around candidates."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from handmesh_ros.training.evaluation.metrics import box_iou, clip_boxes
 from handmesh_ros.training.refinement.regions import draw_errors, spoil_regions
 
 LEAST_VISIBLE = 0.2
-"""Hands of which less is seen are not learnt from."""
+"""Minimum visible fraction of a training hand."""
 
 LEAST_PIXELS = 24.0
-"""Nor are smaller ones: longer side of the box."""
+"""Minimum longer side of the box of a training hand, pixels."""
 
 SAME_IOU, OTHER_IOU = 0.5, 0.3
-"""A candidate is of a hand from the first overlap of their boxes, of none below the second."""
+"""IoU of boxes from which a candidate is a hand, and below which it is background."""
 
 JITTERED, CANDIDATE = 0, 1
 """Origins of a crop."""
@@ -119,7 +119,7 @@ def candidate_crops(sample: Sample, found: Hands) -> TrainingCrops:
 def training_crops(
     sample: Sample, finder: Finder | None, views: int, rng: np.random.Generator
 ) -> TrainingCrops:
-    """Return all crops of an image that are learnt from.
+    """Return the training crops of an image.
 
     Args:
         sample: a labelled image.
@@ -135,7 +135,7 @@ def training_crops(
 
 
 def mirrored_sample(sample: Sample) -> Sample:
-    """Return the image and its hands as a mirror shows them."""
+    """Return the image and its labels, mirrored."""
     height, width = sample.image.shape[:2]
     fx, fy, cx, cy = np.asarray(sample.intrinsics, np.float64)
     view = View(width, height, np.array([fx, fy, width - 1 - cx, cy]), flip=True)
