@@ -14,7 +14,7 @@ ROS = . .colcon/env.sh &&
 BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floors fuzz lint format params soak gpu-check clean
+.PHONY: help demo test test-floors fuzz lint format hooks params soak gpu-check clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -41,6 +41,10 @@ lint:  ## ruff, mypy and the import contracts
 format:  ## put imports and lines in order
 	$(BOOTSTRAP) --tests
 	@$(ROS) ruff check --fix . && ruff format .
+
+hooks:  ## run the checks of `make lint` before each commit
+	$(BOOTSTRAP) --tests
+	@$(ROS) exec pre-commit install
 
 params:  ## write config/detect.yaml and docs/parameters.md from the parameter schema
 	$(BOOTSTRAP)
