@@ -1,7 +1,6 @@
 """`make demo` in small: three processes over real DDS, with the tiny network."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +23,6 @@ def run_demo(source: Path, model: Path, out: Path, *options: str) -> subprocess.
     return subprocess.run(
         [*command, "--model", str(model), "--out", str(out)],
         cwd=ROOT,
-        env={**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)},
         capture_output=True,
         text=True,
         timeout=120,
