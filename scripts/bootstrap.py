@@ -256,7 +256,9 @@ def main() -> int:
         pip_install("package", "handmesh_ros", [*own, ROOT])
         if with_tests:
             what = "the training and test packages (PyTorch among them)"
-            extras = "train,test,dev,openvino,rtx,retarget,table,sim,benchmark"  # tests skip nothing
+            extras = (
+                "train,test,dev,openvino,rtx,retarget,table,sim,benchmark"  # tests skip nothing
+            )
             pip_install("test", what, [*own, f"{ROOT}[{extras}]"])
         build_messages()
     except BootstrapError as problem:
