@@ -56,6 +56,10 @@ RADIUS_RATIO = np.array(
 _PALM = OPENXR_JOINT_NAMES.index("palm")
 _METACARPALS, _MIDDLE_METACARPAL = (6, 11, 16, 21), 11
 _KNUCKLES = (5, 9, 13, 17)
+INVENTED = np.zeros(26, bool)
+"""(26,) True for the joints that no keypoint shows: they follow from the others."""
+INVENTED[[_PALM, *_METACARPALS]] = True
+
 _SAME = [index for index in range(1, 26) if index not in _METACARPALS]
 _TIPS = [_SAME[keypoint] for keypoint in FINGERTIP_KEYPOINTS]
 
@@ -68,11 +72,16 @@ class OpenXRHands:
         position: (..., 26, 3) metres, base space.
         orientation: (..., 26, 4) unit quaternions x, y, z, w, base space.
         radius: (..., 26) metres.
+        valid: (..., 26) bool, position and orientation are there (the `VALID` bits).
+        tracked: (..., 26) bool, they were seen now (the `TRACKED` bits): not those `INVENTED`, nor
+            any of a hand that is held from before.
     """
 
     position: np.ndarray
     orientation: np.ndarray
     radius: np.ndarray
+    valid: np.ndarray
+    tracked: np.ndarray
 
 
 def to_openxr(
@@ -112,10 +121,13 @@ def to_openxr(
 
     # Ours: x out of the palm, y across, z to the tip. OpenXR's: y out of the back, z to the wrist.
     axes = base_rotation @ -axes[..., [1, 0, 2]]
+    valid = np.asarray(np.isfinite(position).all(-1))
     return OpenXRHands(
         position=position @ np.asarray(base_rotation).T,
         orientation=quaternions(axes),
         radius=radius,
+        valid=valid,
+        tracked=valid & ~INVENTED,
     )
 
 
