@@ -24,6 +24,7 @@ EXAMPLES = 60
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_short_run(name):
     check, strategies = TARGETS[name]

@@ -3,13 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from handmesh_ros.cli import main as cli
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.network.model import HandNetwork
 from handmesh_ros.network.precision import with_float16
-
-onnx = pytest.importorskip("onnx", reason="needs onnx: run `make test`")
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +32,3 @@ def test_outputs_stay_float32_and_close(network):
     for name, values in found.items():
         assert values.dtype == torch.float32, name
     torch.testing.assert_close(found["score"], expected["score"], atol=2e-3, rtol=2e-2)
-
-
-def test_export_writes_float16_and_checks_it(network, tmp_path):
-    from dataclasses import asdict
-
-    state = {f"network.{name}": values for name, values in network.state_dict().items()}
-    settings = {"network": asdict(network.config)}
-    torch.save({"state_dict": state, "hyper_parameters": settings}, tmp_path / "small.ckpt")
-    path = tmp_path / "small.onnx"
-    command = ["export", str(tmp_path / "small.ckpt"), str(path), "--precision", "float16"]
-    assert cli.main(command) == 0
-    graph = onnx.load(path).graph
-    weights = [value.data_type for value in graph.initializer if len(value.dims) == 4]
-    assert set(weights) == {onnx.TensorProto.FLOAT16}
-    assert {value.type.tensor_type.elem_type for value in graph.output} == {onnx.TensorProto.FLOAT}

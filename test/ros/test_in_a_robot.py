@@ -91,7 +91,8 @@ def test_a_clock_that_jumps_back_loses_the_hands_once(make_rig, image):
             rig.send("/clock", Clock(clock=at))
             image.header.stamp = at
             hands.clear()
-            rig.send_until(lambda: hands, "image", image)
+            rig.send("image", image)
+            rig.wait_for(lambda: hands)
             seen.append({hand.track_id for hand in hands[0].hands if hand.state != HandMesh.LOST})
             lost.append({hand.track_id for hand in hands[0].hands if hand.state == HandMesh.LOST})
     assert seen == [{1, 2}] * 4 + [{3, 4}] * 4

@@ -34,7 +34,8 @@ def tiny_config(path, **changes):
     path.write_text(
         f"""
 name: tiny
-network: {{input_size: {SIZE}, channels: 16, hidden: 32, color_rank: 4}}
+network:
+  {{input_size: {SIZE}, channels: 16, hidden: 32, lifter_hidden: 16, color_rank: 4, max_hands: 4}}
 data:
   train: [{{path: made_up}}]
   validation: [{{path: made_up}}]

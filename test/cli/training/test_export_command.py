@@ -1,6 +1,7 @@
 import argparse
 from dataclasses import asdict
 
+import onnx
 import pytest
 import torch
 
@@ -68,10 +69,21 @@ def test_another_input_size_is_the_same_network_on_other_pixels(trained, tmp_pat
     assert interface_of(handed_over[0])[1] == (96, 96)
 
 
-def test_a_landscape_input_is_written_as_width_x_height(trained, tmp_path):
+@pytest.mark.slow
+def test_a_landscape_graph_in_float16_is_written_and_checked(trained, tmp_path):
     checkpoint, _ = trained
-    assert export_with(checkpoint, tmp_path / "a.onnx", "--input-size", "128x64") == 0
-    assert Sidecar.read(tmp_path / "a.json").input_size == (64, 128)
+    options = ["--input-size", "128x64", "--precision", "float16"]
+    assert export_with(checkpoint, tmp_path / "a.onnx", *options) == 0
+    sidecar = Sidecar.read(tmp_path / "a.json")
+    assert sidecar.input_size == (64, 128) and sidecar.precision == "float16"
+    graph = onnx.load(tmp_path / "a.onnx").graph
+    weights = [value.data_type for value in graph.initializer if len(value.dims) == 4]
+    assert set(weights) == {onnx.TensorProto.FLOAT16}
+    assert {value.type.tensor_type.elem_type for value in graph.output} == {onnx.TensorProto.FLOAT}
+
+
+def test_landscape_weights_are_of_width_x_height(trained, tmp_path):
+    checkpoint, _ = trained
     assert export_with(checkpoint, tmp_path / "a.ckpt", "--input-size", "128x64") == 0
     assert load_network(tmp_path / "a.ckpt").config.input_shape == (64, 128)
 

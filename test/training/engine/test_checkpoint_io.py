@@ -34,6 +34,7 @@ def test_nothing_is_written_to_another_disk_first(tmp_path, monkeypatch):
     assert torch.load(tmp_path / "run" / "last.ckpt")["step"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_training_keeps_its_checkpoint(tmp_path, number):
     write_shards(tmp_path / "made_up", 2)

@@ -8,12 +8,14 @@ from made_up_shards import tiny_config, write_shards
 
 from handmesh_ros.cli.training.train import add_arguments, run
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.inference.backends.parity import FLOAT32_LIMIT
 from handmesh_ros.inference.sidecar import Sidecar
-from handmesh_ros.network.checkpoint import trained_steps
+from handmesh_ros.network.checkpoint import load_network, trained_steps
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.engine.stages import train_stages
 from handmesh_ros.training.engine.train import train
 from handmesh_ros.training.engine.trainer import HandTrainer
+from handmesh_ros.training.export.export import graph_drift
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,7 @@ def test_going_on_with_other_settings_is_one_sentence(data, tmp_path, changes):
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_one_command_ends_with_a_measured_model(data, tmp_path, capsys):
     stages(tmp_path)
     words = (tmp_path / "first.yaml", tmp_path / "second.yaml")
@@ -86,6 +89,7 @@ def test_one_command_ends_with_a_measured_model(data, tmp_path, capsys):
     measured = json.loads((path.parent / "metrics.json").read_text())
     assert measured["made_up"]["images"] == 12 and sidecar.metrics == measured
     assert "recall" in capsys.readouterr().out
+    assert graph_drift(load_network(path.with_name("last.ckpt")), path).within(FLOAT32_LIMIT)
 
 
 def test_ctrl_c_stays_one(data, tmp_path, monkeypatch):

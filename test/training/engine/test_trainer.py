@@ -6,16 +6,11 @@ from batches import random_batch
 from made_up_shards import SIZE, tiny_config, write_shards
 
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.inference.backends.parity import FLOAT32_LIMIT
-from handmesh_ros.inference.estimator import Estimator
 from handmesh_ros.network.checkpoint import load_network
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.training.config import TrainingConfig
-from handmesh_ros.training.data.shards import ShardDataset
 from handmesh_ros.training.engine.train import train
 from handmesh_ros.training.engine.trainer import HandTrainer, ResumableSampler
-from handmesh_ros.training.evaluation.evaluate import evaluate, format_table
-from handmesh_ros.training.export.export import export, graph_drift
 from handmesh_ros.training.losses.supervised import LossWeights
 
 
@@ -64,15 +59,6 @@ def test_training_starts_from_another_run(data, checkpoint, tmp_path):
     before = load_network(checkpoint).state_dict()
     after = load_network(last).state_dict()
     torch.testing.assert_close(after["heads.side.weight"], before["heads.side.weight"])
-
-
-def test_export_evaluate_and_agree(data, checkpoint, tmp_path):
-    network = load_network(checkpoint)
-    path = export(network, tmp_path / "tiny.onnx", model_id="tiny-1")
-    assert graph_drift(network, path).within(FLOAT32_LIMIT)
-    results = evaluate(Estimator.from_file(path), ShardDataset(data / "made_up"))
-    assert results["images"] == 12
-    assert "recall" in format_table({"made_up": results})
 
 
 def test_the_loss_falls_on_one_batch():
