@@ -13,6 +13,9 @@ import pytest
 # Other nodes on this machine must not be heard.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
+# Read when MuJoCo is first imported: it renders without a window.
+os.environ.setdefault("MUJOCO_GL", "egl")
+
 # The user's stored hand lengths must not count.
 os.environ["ROS_HOME"] = tempfile.mkdtemp(prefix="ros_home_")
 
