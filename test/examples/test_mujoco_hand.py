@@ -14,7 +14,7 @@ for package in ("mujoco", "mink"):
 if not importlib.util.find_spec("gymnasium_robotics"):
     pytest.skip("needs the extra [sim]", allow_module_level=True)
 
-from examples.mujoco_hand import ASSETS, LINKS, WORLD_FROM_CAMERA, RobotHand, main, write_gif
+from examples.mujoco_hand import LINKS, WORLD_FROM_CAMERA, RobotHand, main, write_gif
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import LEFT, MIRROR, RIGHT
 from handmesh_ros.hand.model import HandModel, mirror_rotations
@@ -73,7 +73,7 @@ def test_each_link_of_a_finger_points_as_the_bone_does(robot, pose):
     # Its joints end at 90°, a fist bends some further.
     assert np.median(angles) < 12 and angles.max() < 25
     fingers, thumb = robot.bone_errors()[3:], robot.bone_errors()[:3]
-    assert np.median(fingers) < 0.004 and fingers.max() < 0.015 and thumb.max() < 0.03
+    assert np.median(fingers) < 0.006 and fingers.max() < 0.015 and thumb.max() < 0.04
 
 
 def test_joint_angles_close_with_the_fingers_and_stay_in_their_limits(robot):
@@ -162,7 +162,3 @@ def test_a_missing_model_is_one_sentence(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(HandmeshError, match="pip install gymnasium-robotics"):
         RobotHand(INTRINSICS, WIDTH, HEIGHT)
-
-
-def test_the_bundled_clip_is_the_default():
-    assert (ASSETS / "demo.mp4").is_file() and (ASSETS / "demo.json").is_file()
