@@ -14,7 +14,7 @@ ROS = . .colcon/env.sh &&
 BOOTSTRAP = @$(PYTHON) scripts/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floors fuzz lint format params soak gpu-check clean
+.PHONY: help demo test test-floors fuzz lint format hooks docs soak gpu-check clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -42,9 +42,13 @@ format:  ## put imports and lines in order
 	$(BOOTSTRAP) --tests
 	@$(ROS) ruff check --fix . && ruff format .
 
-params:  ## write config/detect.yaml and docs/parameters.md from the parameter schema
-	$(BOOTSTRAP)
-	@$(ROS) python scripts/write_parameters.py
+docs:  ## write the reference pages (parameters, command line, messages) and config/detect.yaml from the code
+	$(BOOTSTRAP) --tests
+	@$(ROS) python scripts/write_reference.py
+
+hooks:  ## run the checks of `make lint` before each commit
+	$(BOOTSTRAP) --tests
+	@$(ROS) exec pre-commit install
 
 soak:  ## the detector at 30 Hz for MINUTES=60: memory, rate, drops
 	$(BOOTSTRAP)

@@ -33,7 +33,7 @@ def step_ms(images: int) -> np.ndarray:
     tracker, moments = Tracker(), []
     for frame in frames:
         begin = time.perf_counter()
-        tracked = tracker(frame.found, frame.stamp_s)
+        tracked = tracker.update(frame.found, frame.stamp_s)
         between = time.perf_counter()
         array = hand_array(tracked, header, image_size=size, intrinsics=intrinsics)
         array.to_bytes(LatencyBreakdown())

@@ -98,7 +98,7 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Frame:
+class SceneFrame:
     """One image of a scene.
 
     Attributes:
@@ -138,7 +138,7 @@ class Stage:
         flat = pose(self._template, np.tile(np.eye(3), (16, 1, 1)), is_right=True)[0]
         self._mean_length = float(hand_length(flat))
 
-    def play(self, actors: list[Actor], duration_s: float) -> Iterator[Frame]:
+    def play(self, actors: list[Actor], duration_s: float) -> Iterator[SceneFrame]:
         """Yield the images of a scene, `RATE_HZ` of them per second."""
         away_since = np.full(len(actors), -np.inf)
         identity = np.full(len(actors), -1)
@@ -155,7 +155,7 @@ class Stage:
             hidden = screened | _is_covered(truth)
             found = self._detect(truth[np.flatnonzero(inside & ~hidden)])
             chosen = np.flatnonzero(inside)
-            yield Frame(
+            yield SceneFrame(
                 time_s, truth[chosen], identity[chosen], hidden[chosen], screened[chosen], found
             )
 

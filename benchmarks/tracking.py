@@ -23,8 +23,8 @@ from benchmarks.scenes import (
     SIZE_PX,
     STILL_NOISE,
     Actor,
-    Frame,
     Noise,
+    SceneFrame,
     Stage,
     is_inside,
 )
@@ -108,7 +108,9 @@ def scenes() -> dict[str, tuple[list[Actor], float]]:
     }
 
 
-def identity_scores(frames: Iterable[Frame], reports: Iterable[TrackedHands]) -> dict[str, float]:
+def identity_scores(
+    frames: Iterable[SceneFrame], reports: Iterable[TrackedHands]
+) -> dict[str, float]:
     """Return IDF1, MOTA and HOTA in [0, 1] (MOTA may be below 0) and the identity switches.
 
     Predicted hands count as reported and occluded ones as true; both only inside the image. The
@@ -247,7 +249,9 @@ def _wrists(
     tracker = Tracker()
     wrists, stamps = [], []
     for frame in Stage(noise, seed=seed).play([Actor(True, path)], seconds):
-        wrists.append(tracker(frame.found, frame.stamp_s, filters=filters).hands.translation[0])
+        wrists.append(
+            tracker.update(frame.found, frame.stamp_s, filters=filters).hands.translation[0]
+        )
         stamps.append(frame.stamp_s)
     return np.array(wrists, float), np.array(stamps)
 
@@ -305,13 +309,13 @@ def _print_identity(seeds: Iterable[int]) -> None:
 
 def run(
     actors: list[Actor], duration_s: float, seed: int = 0
-) -> tuple[list[Frame], list[TrackedHands]]:
+) -> tuple[list[SceneFrame], list[TrackedHands]]:
     """Play a scene, as the seed varies it; return its images and what a tracker said to each."""
     random = np.random.default_rng(seed)
     played = [actor.varied(random) for actor in actors]
     frames = list(Stage(seed=seed).play(played, duration_s))
     tracker = Tracker()
-    return frames, [tracker(frame.found, frame.stamp_s) for frame in frames]
+    return frames, [tracker.update(frame.found, frame.stamp_s) for frame in frames]
 
 
 if __name__ == "__main__":

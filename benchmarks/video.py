@@ -22,7 +22,7 @@ from benchmarks.scenes import (
     FOCAL_PX,
     NO_NOISE,
     SIZE_PX,
-    Frame,
+    SceneFrame,
     Stage,
     is_inside,
 )
@@ -34,7 +34,7 @@ from handmesh_ros.hand.hands import Hands, State
 from handmesh_ros.hand.size import hand_length
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.effort import Effort
-from handmesh_ros.inference.following import LOOK_EVERY
+from handmesh_ros.inference.following import FULL_DETECTION_EVERY
 from handmesh_ros.inference.refining import RefiningEstimator
 from handmesh_ros.tracking.video import VideoTracker
 from handmesh_ros.training.data.sample import box_of_keypoints
@@ -98,7 +98,7 @@ class SceneRenderer:
             hand_length(flat.keypoints(self._sampler.output_model.fingertips))
         )
 
-    def __call__(self, frame: Frame) -> np.ndarray:
+    def render(self, frame: SceneFrame) -> np.ndarray:
         """Return the image, (480, 640, 3) uint8 RGB."""
         meshes: list[Mesh] = []
         for number, hand in enumerate(frame.truth, start=1):
@@ -135,9 +135,9 @@ class Followed:
     def __init__(self, estimator: RefiningEstimator, look_every: int) -> None:
         self._tracker = VideoTracker(estimator, look_every=look_every)
 
-    def __call__(self, image: np.ndarray, stamp_s: float) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, image: np.ndarray, stamp_s: float) -> tuple[np.ndarray, np.ndarray]:
         """See `Finder`."""
-        tracked = self._tracker(image, INTRINSICS, stamp_s)
+        tracked = self._tracker.update(image, INTRINSICS, stamp_s)
         shown = (tracked.state == State.TRACKED) & is_inside(tracked.hands)
         return tracked.track_id[shown], tracked.hands.keypoints_2d[shown]
 
@@ -148,16 +148,16 @@ class Named:
     def __init__(self, baseline: MediaPipeBaseline) -> None:
         self._baseline = baseline
 
-    def __call__(self, image: np.ndarray, stamp_s: float) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, image: np.ndarray, stamp_s: float) -> tuple[np.ndarray, np.ndarray]:
         """See `Finder`."""
-        hands = self._baseline(image)
+        hands = self._baseline.detect(image)
         hands = hands[np.flatnonzero(is_inside(hands))]
         is_right = hands.right_probability > 0.5
         rank = np.where(is_right, np.cumsum(is_right), np.cumsum(~is_right))
         return 2 * rank + is_right, hands.keypoints_2d
 
 
-def watch(frames: list[Frame], images: list[np.ndarray], find: Finder) -> dict[str, float]:
+def watch(frames: list[SceneFrame], images: list[np.ndarray], find: Finder) -> dict[str, float]:
     """Return the scores of one finder in one scene, as of `scores_of`.
 
     Hidden hands are neither true nor reported. Boxes of keypoints are the same hand from an IoU of
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--look-every",
         type=count(),
-        default=LOOK_EVERY,
+        default=FULL_DETECTION_EVERY,
         metavar="N",
         help="images from one full look to the next; 1 follows nothing (%(default)s)",
     )
@@ -214,15 +214,15 @@ def _run(args: argparse.Namespace) -> int:
             random = np.random.default_rng(seed)
             played = [actor.varied(random) for actor in actors]
             frames = list(Stage(NO_NOISE, seed).play(played, duration_s))
-            render = SceneRenderer(seed, args.skins, args.backgrounds)
-            images = [render(frame) for frame in frames]
+            renderer = SceneRenderer(seed, args.skins, args.backgrounds)
+            images = [renderer.render(frame) for frame in frames]
             if args.pictures:
                 _keep(images, args.pictures / f"{name} {seed}")
             with ExitStack() as stack:
-                finders: list[Finder] = [Followed(estimator, args.look_every)]
+                finders: list[Finder] = [Followed(estimator, args.look_every).find]
                 if args.mediapipe:
                     baseline = MediaPipeBaseline(args.mediapipe, video=True)
-                    finders.append(Named(stack.enter_context(closing(baseline))))
+                    finders.append(Named(stack.enter_context(closing(baseline))).find)
                 runs.append([watch(frames, images, find) for find in finders])
         rows.append([_mean([run[index] for run in runs]) for index in range(len(names))])
         print(f"| {name} | {_cells(rows[-1])} |", flush=True)

@@ -46,7 +46,7 @@ relative to the distance, (n, 3) rotation vectors, (n, 6) whitened by the claime
 
 def matched(estimator: Estimator, sample: Sample, truth: TrueHands) -> tuple[Hands, np.ndarray]:
     """Return the hands of a sample that were found and have 3D labels, and the index of each."""
-    found = estimator(sample.image, sample.intrinsics)
+    found = estimator.detect(sample.image, sample.intrinsics)
     found_box, true_box = (
         clip_boxes(box, truth.width, truth.height) for box in (found.box, truth.box)
     )
@@ -167,7 +167,8 @@ def still_report(estimator: Estimator, dataset: ShardDataset, numbers: range, re
     for number in numbers:
         sample = dataset[number]
         takes = [
-            estimator(_taken(sample.image, random), sample.intrinsics) for _ in range(repeats)
+            estimator.detect(_taken(sample.image, random), sample.intrinsics)
+            for _ in range(repeats)
         ]
         for hand in takes[0]:
             middle = hand.keypoints_2d[0].mean(0)

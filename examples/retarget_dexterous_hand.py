@@ -123,7 +123,7 @@ class Retargeter:
         self.joint_names: list[str] = list(self._retargeting.joint_names)
         self._side = side
 
-    def __call__(self, joints: np.ndarray) -> np.ndarray:
+    def retarget(self, joints: np.ndarray) -> np.ndarray:
         """Return the joint angles of the robot hand, radians.
 
         Args:
@@ -149,18 +149,20 @@ class RetargetNode(Node):
         super().__init__(NAME, **node_options)
         given = declare(self, RetargetParameters)
         side = SIDES.index(given.side)
-        self._retarget = Retargeter(given.urdf_dir, given.robot, side, given.method, given.config)
-        self._follow = HandFollower(side)
+        self._retargeter = Retargeter(
+            given.urdf_dir, given.robot, side, given.method, given.config
+        )
+        self._follower = HandFollower(side)
         self._states = self.create_publisher(JointState, "joint_states", 5)
         self.create_subscription(HandMeshArray, "hands", self.on_hands, 1)
 
     def on_hands(self, message: HandMeshArray) -> None:
         """Publish the robot's joint angles for the hand that is followed."""
-        hand = self._follow(message)
+        hand = self._follower.follow(message)
         if hand is None:
             return
-        angles = self._retarget(np.array(hand.joints, float).reshape(21, 3))
-        state = JointState(name=self._retarget.joint_names, position=angles.tolist())
+        angles = self._retargeter.retarget(np.array(hand.joints, float).reshape(21, 3))
+        state = JointState(name=self._retargeter.joint_names, position=angles.tolist())
         state.header.stamp = message.header.stamp
         self._states.publish(state)
 

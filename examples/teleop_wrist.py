@@ -125,7 +125,7 @@ class TeleopNode(Node):
         self._gesture, self._base_frame = GESTURES.get(given.clutch), given.base_frame
         self._pressed = False
         self._track_id = 0
-        self._follow = HandFollower(SIDES.index(given.side))
+        self._follower = HandFollower(SIDES.index(given.side))
         self._poses = self.create_publisher(PoseStamped, "target_pose", 5)
         self.create_subscription(HandMeshArray, "hands", self.on_hands, 1)
         if self._gesture is None:
@@ -139,7 +139,7 @@ class TeleopNode(Node):
         """Move the target pose with the hand that is followed."""
         now_s = 1e-9 * self.get_clock().now().nanoseconds
         stamp = self._times.correct(message.header.stamp, now_s)
-        hand = self._follow(message)
+        hand = self._follower.follow(message)
         if hand is None or not self._is_engaged(hand):
             self._clutch.release()
             return

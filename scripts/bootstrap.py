@@ -7,6 +7,7 @@ inputs, so that a second run does nothing. `.colcon/env.sh` then sets what `ros2
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -14,7 +15,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -249,22 +251,46 @@ def main() -> int:
     parser.add_argument("--tests", action="store_true", help="also what the test suite needs")
     with_tests = parser.parse_args().tests
     try:
-        check_machine()
+        bring_up_to_date(with_tests)
+    except BootstrapError as problem:
+        print(f"bootstrap: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def bring_up_to_date(with_tests: bool) -> None:
+    """Install and build what is missing or changed.
+
+    Raises:
+        BootstrapError: something cannot be installed or built.
+    """
+    check_machine()
+    with only_one():
         make_venv()
         pip_install("ros", "ROS 2 Jazzy", ["-r", REQUIREMENTS / "ros-jazzy.txt"])
         own = ["--no-build-isolation", "-e"]
         pip_install("package", "handmesh_ros", [*own, ROOT])
         if with_tests:
             what = "the training and test packages (PyTorch among them)"
-            extras = (
-                "train,test,dev,openvino,rtx,retarget,table,sim,benchmark"  # tests skip nothing
-            )
+            # Tests skip nothing.
+            extras = "train,test,dev,openvino,rtx,retarget,table,sim,benchmark,view"
             pip_install("test", what, [*own, f"{ROOT}[{extras}]"])
         build_messages()
-    except BootstrapError as problem:
-        print(f"bootstrap: {problem}", file=sys.stderr)
-        return 1
-    return 0
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Wait while another process brings this folder up to date."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another `make` in this folder …", flush=True)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,8 +11,18 @@ from typing import Any
 
 import pytest
 
-# Other nodes on this machine must not be heard.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+# Threads cost more than they save on inputs this small; programs that tests start inherit it.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+    os.environ.setdefault(variable, "1")
+
+# Other nodes on this machine, those of pytest-xdist's other workers too, must not be heard.
+_until_the_end = contextlib.ExitStack()
+try:
+    from domain_coordinator import domain_id
+except ImportError:  # There is no ROS 2.
+    pass
+else:
+    os.environ["ROS_DOMAIN_ID"] = str(_until_the_end.enter_context(domain_id()))
 
 # Read when MuJoCo is first imported: it renders without a window.
 os.environ.setdefault("MUJOCO_GL", "egl")

@@ -88,7 +88,7 @@ class FakeFinder:
     def score_threshold(self, threshold: float | None) -> None:
         self._threshold = 0.4 if threshold is None else threshold
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray | None = None) -> Hands:
+    def detect(self, image: np.ndarray, intrinsics: np.ndarray | None = None) -> Hands:
         self.calls += 1
         return self.hands[np.flatnonzero(self.hands.score >= self.score_threshold)]
 
@@ -108,7 +108,7 @@ class FakeReader:
         self.spoil, self.batches = spoil, []
         self.is_open = True
 
-    def __call__(self, crops, to_image, intrinsics) -> dict[str, np.ndarray]:
+    def infer(self, crops, to_image, intrinsics) -> dict[str, np.ndarray]:
         assert crops.dtype == np.uint8 and crops.shape[1:] == (224, 224, 3)
         assert to_image.dtype == intrinsics.dtype == np.float32
         assert len(crops) == len(to_image) == len(intrinsics) <= self.sidecar.max_hands

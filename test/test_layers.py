@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,14 @@ MODULES = [
 MOST_MODULES, MOST_LINES = 17, 400
 
 
-def test_the_import_contracts_hold(capsys, monkeypatch):
-    cli = pytest.importorskip("importlinter.cli", reason="needs the extra [dev]: run `make test`")
-    monkeypatch.chdir(ROOT)
-    status = cli.lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
-    assert status == cli.EXIT_STATUS_SUCCESS, capsys.readouterr().out
+def test_the_import_contracts_hold():
+    pytest.importorskip("importlinter", reason="needs the extra [dev]: run `make test`")
+    # In a process of its own: import-linter changes how this one logs.
+    code = (
+        "from importlinter.cli import lint_imports as lint; raise SystemExit(lint(no_cache=True))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ try:
     import handmesh_ros
     from examples.demo.camera import PHOTO_FRAMES, RATE_HZ
     from examples.demo.listener import MAX_RECORDED_IMAGES, Listener
-    from examples.demo.report import write_bag, write_drawings
+    from examples.demo.report import write_bag, write_drawings, write_report
     from handmesh_ros.common.arguments import number
     from handmesh_ros.errors import HandmeshError
     from handmesh_ros.inference.models import DETAIL_MODEL
@@ -27,6 +27,8 @@ except ImportError as error:
     if __name__ != "__main__":
         raise
     sys.exit(f"demo: a part of what it runs in is missing ({error}): start it by `make demo`.")
+except KeyboardInterrupt:
+    sys.exit(130)
 
 BUNDLED_CLIP = Path(handmesh_ros.__file__).parent / "assets" / "demo.mp4"
 NAMESPACE = "/demo"
@@ -153,9 +155,12 @@ def _report(listener: Listener, folder: Path, *, as_video: bool) -> int:
     assert listener.topology is not None
     _clear(folder)
     drawings = write_drawings(recording, listener.topology, folder, as_video=as_video)
+    page = write_report(recording, listener.topology, folder, as_video=as_video)
     bag = write_bag(recording, folder, NAMESPACE)
     more = f" and {len(drawings) - 1} more" if len(drawings) > 1 else ""
-    print(f"drawn              {drawings[0]}{more}\nrecorded           {bag}")
+    print(f"drawn              {drawings[0]}{more}")
+    print(f"report             {page}: hands in 3D and figures; open it in a browser")
+    print(f"recorded           {bag}: `handmesh replay {bag}`, `ros2 bag play`, or Foxglove")
     if len(recording.images) >= MAX_RECORDED_IMAGES:
         print(f"                   only the first {MAX_RECORDED_IMAGES} images are in these")
     return 0
@@ -163,7 +168,8 @@ def _report(listener: Listener, folder: Path, *, as_video: bool) -> int:
 
 def _results(folder: Path) -> list[Path]:
     """Return what an earlier run left in the folder."""
-    return [*folder.glob("overlay*.png"), *folder.glob("overlay.mp4"), *folder.glob("bag")]
+    patterns = ("overlay*.png", "overlay.mp4", "report.html", "bag")
+    return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
 def _check_folder(folder: Path) -> None:

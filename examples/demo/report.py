@@ -1,7 +1,8 @@
-"""What the demonstration leaves behind: drawings and a bag."""
+"""What the demonstration leaves behind: drawings, a page to look at and a bag."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,12 +11,20 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from examples.demo.camera import RATE_HZ
 from examples.demo.listener import TOPICS, Recording
+from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.preprocess import Letterbox
+from handmesh_ros.media.sources import Source
+from handmesh_ros.media.videos import Frame
 from handmesh_ros.msg import HandTopology
+from handmesh_ros.report.collector import ReportCollector
+from handmesh_ros.report.page import write_page
 from handmesh_ros.ros.bag.bags import message_types, type_name
 from handmesh_ros.ros.conversions.images import compressed_to_rgb
 from handmesh_ros.ros.conversions.messages import message_to_hands
 from handmesh_ros.visualization.draw import draw_hands
+from handmesh_ros.visualization.outputs import Found
+
+MAX_REPORTED_IMAGES = 300
 
 
 def write_bag(recording: Recording, folder: Path, namespace: str) -> Path:
@@ -50,11 +59,10 @@ def write_drawings(
         The files.
     """
     faces = np.array(topology.triangles_right, np.int32).reshape(-1, 3)
-    stamps = [stamp for stamp in recording.images if stamp in recording.hands]
+    stamps = _stamps(recording, as_video=as_video)
     if not as_video:
-        photos = {recording.images[stamp].data.tobytes(): stamp for stamp in stamps}
         files = []
-        for number, stamp in enumerate(photos.values()):
+        for number, stamp in enumerate(stamps):
             files.append(folder / f"overlay_{number:03}.png")
             cv2.imwrite(str(files[-1]), _draw(recording, stamp, faces))
         return files
@@ -73,6 +81,48 @@ def write_drawings(
     if video is not None:
         video.release()
     return [path]
+
+
+def write_report(
+    recording: Recording, topology: HandTopology, folder: Path, *, as_video: bool
+) -> Path:
+    """Write the page of `handmesh report` about the images that were recorded; return its path.
+
+    Of a long recording it shows some images, at even distances; arguments as of `write_drawings`.
+    """
+    stamps = _stamps(recording, as_video=as_video)
+    stamps = stamps[:: -(-len(stamps) // MAX_REPORTED_IMAGES)]
+    faces = np.array(topology.triangles_right, np.int32).reshape(-1, 3)
+    template = replace(HandTemplate.bundled(), faces=faces, cap_faces=np.zeros((0, 3), np.int32))
+    source = Source(Path("demo"), Path("demo"))
+    collector = ReportCollector(len(stamps))
+    with collector.writing(source):
+        for number, stamp in enumerate(stamps):
+            message = recording.hands[stamp]
+            found = Found(
+                source,
+                Frame(
+                    compressed_to_rgb(recording.images[stamp]), number, (stamp - stamps[0]) / 1e9
+                ),
+                message_to_hands(message),
+                np.array([hand.track_id for hand in message.hands], np.uint32),
+                np.array(message.intrinsics),
+                template,
+                message.latency.age_ms,
+            )
+            collector.add(found)
+    path = folder / "report.html"
+    data = collector.data("Hands of the demonstration", {"times": "from capture to publication"})
+    write_page(path, data, collector.kept())
+    return path
+
+
+def _stamps(recording: Recording, *, as_video: bool) -> list[int]:
+    """Return the stamps of all images with a result, or the last of each different image."""
+    stamps = [stamp for stamp in recording.images if stamp in recording.hands]
+    if as_video:
+        return stamps
+    return list({recording.images[stamp].data.tobytes(): stamp for stamp in stamps}.values())
 
 
 def _draw(recording: Recording, stamp_ns: int, faces: np.ndarray) -> np.ndarray:

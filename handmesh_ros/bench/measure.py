@@ -31,7 +31,7 @@ def measure(
 
     Args:
         contestants: started.
-        scenes: what they look at.
+        scenes: their input.
         repeat: timed runs of each contestant on each scene.
 
     Returns:

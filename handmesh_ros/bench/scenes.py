@@ -21,7 +21,7 @@ _ADVICE = "install an opencv-python that reads videos"
 
 @dataclass(frozen=True)
 class Scene:
-    """What the contestants look at.
+    """The input of the contestants.
 
     Attributes:
         image: (H, W, 3) uint8 RGB; of a video (T, H, W, 3), whose hands may be followed.

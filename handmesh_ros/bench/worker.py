@@ -23,7 +23,7 @@ ALONE, BOTH = "alone", "both"
 """Stand for no effort: the single-stage network alone, at one input size or at both."""
 
 UNREFINED = {ALONE: Effort.FAST, BOTH: Effort.BALANCED}
-"""The efforts that these stand for, without closer looks."""
+"""The efforts that these stand for, without refinement."""
 
 FRAME_RATE_HZ = 30.0
 
@@ -64,9 +64,9 @@ class Worker:
         self._video = None
         if hands is not None:
             self._estimator.score_threshold = 0.0
-            scores = self._estimator(self._image).score
+            scores = self._estimator.detect(self._image).score
             self._estimator.score_threshold = float(scores[:hands].min(initial=1.0))
-        return {"hands": len(self._estimator(self._image))}
+        return {"hands": len(self._estimator.detect(self._image))}
 
     def run(self) -> dict[str, float]:
         """Find the hands once, of a video's next image, and return the milliseconds of the stages.
@@ -77,10 +77,10 @@ class Worker:
         """
         cpu, start = time.process_time(), time.perf_counter()
         if self._video is None:
-            tracked = TrackedHands.untracked(self._estimator(self._image, self._intrinsics))
+            tracked = TrackedHands.untracked(self._estimator.detect(self._image, self._intrinsics))
             timings = self._estimator.timings
         else:
-            tracked, timings = self._next(), self._video.look.timings
+            tracked, timings = self._next(), self._video.detection.timings
         found = time.perf_counter()
         stages = asdict(timings)
         if self._to_bytes is not None:
@@ -93,7 +93,7 @@ class Worker:
         assert self._video is not None
         self._frame += 1
         image = self._image[self._frame % len(self._image)]
-        return self._video(image, self._intrinsics, self._frame / FRAME_RATE_HZ)
+        return self._video.update(image, self._intrinsics, self._frame / FRAME_RATE_HZ)
 
 
 def _message_writer() -> Callable[[TrackedHands, tuple[int, int], np.ndarray], bytes] | None:

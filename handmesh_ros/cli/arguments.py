@@ -33,7 +33,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detail-model",
         metavar="MODEL",
-        help="the same with a larger input, which looks at every image, too, for small hands",
+        help="the same with a larger input, run on every image as well, for small hands",
     )
     parser.add_argument(
         "--refinement-model",
@@ -53,12 +53,13 @@ def add_effort(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--effort",
         choices=EFFORT_NAMES,
-        help=f"what is done to find more hands: {', '.join(EFFORT_NAMES)} ({default})",
+        help=f"what is done to find more hands: {', '.join(EFFORT_NAMES)} ({default}); best needs "
+        "the refinement network",
     )
     parser.add_argument(
         "--no-refine",
         action="store_true",
-        help="do not look at each hand again: the single-stage network alone",
+        help="the single-stage networks alone, with fast at one input size, else at both",
     )
     parser.add_argument(
         "--max-refined-hands",
@@ -78,8 +79,15 @@ def open_chosen(args: argparse.Namespace, effort: Effort, **options: Any) -> Ref
         options: more of `open_finder`.
 
     Raises:
+        argparse.ArgumentError: options do not go together.
         HandmeshError: a model or the backend cannot be used.
     """
+    if args.no_refine and args.effort == Effort.BEST.value:
+        raise argparse.ArgumentError(
+            None, "--effort best needs the refinement network: give fast or balanced"
+        )
+    if args.no_refine and args.refinement_model:
+        raise argparse.ArgumentError(None, "--no-refine and --refinement-model exclude each other")
     return open_finder(
         chosen_models(args),
         args.backend,

@@ -42,12 +42,12 @@ from handmesh_ros.media.sources import (
     quiet_decoders,
     read_frames,
 )
-from handmesh_ros.media.videos import Frame
+from handmesh_ros.media.videos import MediaFrame
 from handmesh_ros.visualization.draw import draw_hands
 from handmesh_ros.visualization.outputs import Found, Output, TrackIds
 
 PHOTO_EFFORT, VIDEO_EFFORT = Effort.BEST, Effort.FAST
-"""What is done if nothing is said: a photograph has time, the next one of a video comes soon."""
+"""Default effort: high for photographs, that of the node for videos."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -164,7 +164,7 @@ def _effort_for(args: argparse.Namespace, *, is_video: bool) -> Effort:
     if args.effort:
         return Effort(args.effort)
     if args.no_refine:
-        return Effort.BALANCED  # Tiles are for closer looks.
+        return Effort.BALANCED  # Tiles need refinement.
     return VIDEO_EFFORT if is_video else PHOTO_EFFORT
 
 
@@ -260,7 +260,7 @@ class Detection:
     hands: int = 0
     estimator_ms: float = 0.0
     failures: int = 0
-    said: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
     track_ids: TrackIds = field(default_factory=TrackIds)
 
     @classmethod
@@ -342,10 +342,10 @@ class Detection:
         count = f"{len(hands)} hand{'s' * (len(hands) != 1)}"
         return f"{source.path}: {count}{f' ({names})' if names else ''}"
 
-    def _detect_frame(self, source: Source, frame: Frame) -> Hands:
+    def _detect_frame(self, source: Source, frame: MediaFrame) -> Hands:
         intrinsics = self.camera(*frame.image.shape[:2])
         estimator = self.estimators[self.effort_for(source.is_video)]
-        hands = estimator(frame.image, intrinsics)
+        hands = estimator.detect(frame.image, intrinsics)
         self._complain(estimator.problem)
         self.frames += 1
         self.hands += len(hands)
@@ -372,7 +372,7 @@ class Detection:
                 source,
                 frame,
                 hands,
-                self.track_ids(hands, frame),
+                self.track_ids.update(hands, frame),
                 intrinsics,
                 estimator.template,
                 estimator.timings.total_ms,
@@ -383,8 +383,8 @@ class Detection:
 
     def _complain(self, problem: str) -> None:
         """Say once each why hands were not refined."""
-        if problem and problem not in self.said:
-            self.said.add(problem)
+        if problem and problem not in self.reported:
+            self.reported.add(problem)
             print(f"handmesh: hands are not refined: {problem}", file=sys.stderr, flush=True)
 
     def _fail(self, path: Path, error: HandmeshError) -> None:

@@ -1,4 +1,4 @@
-"""`handmesh doctor`: what is installed, what is missing, and what each missing part would give."""
+"""`handmesh doctor`: what is installed, what is missing, and what each missing part enables."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def package(part: str, module: str, gives: str, get: str, *, essential: bool = F
 
 
 def _import_apart(module: str) -> str | None:
-    """Import a module in another process; return what that said if it failed, else None."""
+    """Import a module in another process; return its error output if it failed, else None."""
     try:
         probe = subprocess.run(
             run_code(f"import {module}"), capture_output=True, text=True, timeout=_PATIENCE_S
@@ -139,7 +139,7 @@ def _model(name: str) -> Finding:
         inputs = trial_inputs(backend.sidecar)
         for _ in range(2):  # The first run is slower.
             start = time.perf_counter()
-            backend(*inputs)
+            backend.infer(*inputs)
     except (HandmeshError, ImportError) as error:
         return Finding(part, False, str(error), True)
     milliseconds = 1e3 * (time.perf_counter() - start)

@@ -84,11 +84,13 @@ def run(args: argparse.Namespace) -> None:
             fov_is_known=args.fov is not None,
         )
         results = stack.enter_context(BagWriter(out, args.storage))
-        estimator = stack.enter_context(contextlib.closing(load_estimator(parameters)))
+        must_refine = parameters.refine_hands and bool(parameters.refinement_model)
+        opened = load_estimator(parameters, must_refine=must_refine)
+        estimator = stack.enter_context(contextlib.closing(opened))
         stack.callback(progress.clear)
         start_s, duration_s = time.monotonic(), bag.duration_s
         replay = Replay(estimator, parameters, progress.say)
-        summary = replay(bag, topics, results, args.namespace, progress)
+        summary = replay.run(bag, topics, results, args.namespace, progress)
     took_s = time.monotonic() - start_s
     failed = f" ({summary.failed} could not be used)" if summary.failed else ""
     print(

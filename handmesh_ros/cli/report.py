@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handmesh_ros.cli.arguments import chosen_models, count
+from handmesh_ros.cli.arguments import chosen_models
 from handmesh_ros.cli.detect import (
     Detection,
     Input,
@@ -19,6 +19,7 @@ from handmesh_ros.cli.detect import (
     open_estimators,
     originals_of,
 )
+from handmesh_ros.common.arguments import count
 from handmesh_ros.common.output_paths import cannot_write, check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
@@ -147,7 +148,7 @@ def _open_comparison(args: argparse.Namespace, stack: contextlib.ExitStack) -> C
 
         def find(image: np.ndarray, intrinsics: np.ndarray) -> tuple[Hands, float]:
             start_s = time.perf_counter()
-            return baseline(image, intrinsics), 1000 * (time.perf_counter() - start_s)
+            return baseline.detect(image, intrinsics), 1000 * (time.perf_counter() - start_s)
 
         return Comparison("MediaPipe", find)
     chosen = chosen_models(args)
@@ -162,7 +163,7 @@ def _open_comparison(args: argparse.Namespace, stack: contextlib.ExitStack) -> C
     stack.callback(other.close)
 
     def find_other(image: np.ndarray, intrinsics: np.ndarray) -> tuple[Hands, float]:
-        hands = other(image, intrinsics)
+        hands = other.detect(image, intrinsics)
         return hands, other.timings.total_ms
 
     return Comparison(Path(args.compare).stem, find_other)

@@ -20,14 +20,14 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, SIDES
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.media.sources import Source
-from handmesh_ros.media.videos import Frame, video_name, video_rate
+from handmesh_ros.media.videos import MediaFrame, pace_rate, video_name
 
 JSON_FORMAT, JSON_VERSION = "handmesh-detections", 1
 _LONGEST_STILL_S = 60.0
 
 
 def frame_entry(
-    path: Path, frame: Frame, hands: Hands, intrinsics: np.ndarray, *, with_mesh: bool
+    path: Path, frame: MediaFrame, hands: Hands, intrinsics: np.ndarray, *, with_mesh: bool
 ) -> dict[str, Any]:
     """Return one entry of `images`, as docs/json.md says."""
     height, width = frame.image.shape[:2]
@@ -212,7 +212,7 @@ class DrawingWriter:
         except OSError as error:
             raise cannot_write(self.target, error) from error
         if self._video is None:
-            self._video = _VideoWriter(self.target, video_rate(self._source.path), image)
+            self._video = _VideoWriter(self.target, pace_rate(self._source.path), image)
         self._video.add(image, time_s)
 
     def _finish(self) -> None:

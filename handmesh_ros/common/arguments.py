@@ -38,6 +38,11 @@ def count(low: int = 1, high: float = math.inf) -> Callable[[str], int]:
     return _within(int, low, high, "a whole number")
 
 
+def plain(value: float) -> str:
+    """Return a number for people: whole ones with all their digits, others with six."""
+    return str(int(value)) if math.isfinite(value) and value == int(value) else f"{value:g}"
+
+
 def namespace(text: str) -> str:
     """Return a namespace as it is; "" and "/" are none.
 
@@ -53,7 +58,8 @@ def namespace(text: str) -> str:
 
 
 def _within(kind: Callable[[str], N], low: float, high: float, what: str) -> Callable[[str], N]:
-    allowed = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+    low_text, high_text = plain(low), plain(high)
+    allowed = f"of at least {low_text}" if math.isinf(high) else f"from {low_text} to {high_text}"
 
     def convert(text: str) -> N:
         with contextlib.suppress(ValueError):

@@ -69,6 +69,9 @@ class _Stream:
         self._keeps = False
         self.write(self.kept)
 
+    def close(self) -> None:
+        """Leave the stream open: absl's handler would close it when logging is shut down."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 

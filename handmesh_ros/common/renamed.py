@@ -1,4 +1,8 @@
-"""Module names of version 0.1 keep working for one release, with a DeprecationWarning each."""
+"""Names of version 0.1 keep working for one release, with a DeprecationWarning each.
+
+Modules by `install`, names within a module by `renamed_names`, attributes by `renamed_attribute`,
+objects that were called by `renamed_call`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ import importlib.machinery
 import importlib.util
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 ROOT = "handmesh_ros"
 
@@ -118,3 +123,50 @@ def install() -> None:
     """Let old names be imported."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
+
+
+def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a module's `__getattr__` that finds its old names.
+
+    Args:
+        module: name of the module.
+        names: the new name of each old one.
+    """
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        _warn(f"{module}.{name} is now {names[name]}")
+        return getattr(sys.modules[module], names[name])
+
+    return find
+
+
+def renamed_attribute(old: str, new: str) -> property:
+    """Return a property that reads the attribute `new` under its name `old`."""
+
+    def read(owner: object) -> Any:
+        _warn(f"{type(owner).__name__}.{old} is now {new}")
+        return getattr(owner, new)
+
+    return property(read, doc=f"The old name of `{new}`.")
+
+
+def renamed_call(method: str) -> Callable[..., Any]:
+    """Return a `__call__` that calls `method`, for classes whose objects used to be called."""
+
+    def call(self: object, *args: Any, **options: Any) -> Any:
+        warn_of_call(self, f"{method}()")
+        return getattr(self, method)(*args, **options)
+
+    return call
+
+
+def warn_of_call(called: object, methods: str) -> None:
+    """Warn the caller of a `__call__` that `methods` take its place."""
+    _warn(f"A call of a {type(called).__name__} is now {methods}", stacklevel=4)
+
+
+def _warn(change: str, stacklevel: int = 3) -> None:
+    text = f"{change}: change the code, the old name will go."
+    warnings.warn(text, DeprecationWarning, stacklevel=stacklevel)

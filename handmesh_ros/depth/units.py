@@ -14,13 +14,14 @@ UNITS_M = (1.0, 0.3048, 0.0254, 0.01, 0.001, 0.0005, 0.00025, 0.000125, 0.0001)
 """Units that depth cameras and simulators send, metres."""
 
 DOUBTFUL_FACTOR = 1.6
-"""A network errs less about the size of a hand; that it does is said, but depth is believed."""
+"""Ratio of sizes by depth and by the network above which depth is reported as doubtful; depth is
+used all the same."""
 
 NEAR_UNIT = 1.4
 """A unit explains a factor that is within this of it."""
 
 PATIENCE = 10
-"""Images in a row without a hand of a possible size, until something is said."""
+"""Consecutive images without a hand of a possible size before a warning."""
 
 
 def only_possible(scale: DepthScale, hands: Hands) -> DepthScale:
@@ -47,7 +48,7 @@ class UnitDoubt:
     def __init__(self) -> None:
         self._factors: list[float] = []
 
-    def __call__(self, scale: DepthScale, hands: Hands, unit_m: float) -> str | None:
+    def update(self, scale: DepthScale, hands: Hands, unit_m: float) -> str | None:
         """Return a sentence once depth has been doubtful for a while, else None.
 
         Args:

@@ -1,1 +1,1 @@
-"""Image to hands: what is looked at, how closely, and how the readings are put together."""
+"""Image to hands: detection, refinement on crops, and the fusion of their results."""

@@ -26,7 +26,7 @@ SMALLEST_SIDE = 8.0
 
 
 def hand_regions(keypoints: np.ndarray) -> np.ndarray:
-    """Return where hands are looked at.
+    """Return the crops that hands are read from.
 
     Args:
         keypoints: (N, 21, 2) image pixels.

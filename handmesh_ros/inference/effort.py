@@ -1,4 +1,4 @@
-"""How much is done to find the hands of an image."""
+"""Levels of computational effort for detection."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from enum import Enum
 
 
 class Effort(str, Enum):
-    """Levels of effort, by the names that every command and the node take."""
+    """Levels of effort, by the names that commands and the node accept."""
 
     FAST = "fast"
-    """One network finds hands: cameras."""
+    """One input size: for cameras."""
 
     BALANCED = "balanced"
-    """Two input sizes, and what failed is looked at again, turned."""
+    """Two input sizes, and rejected candidates are read again from rotated crops."""
 
     BEST = "best"
-    """And overlapping tiles, for hands that are small in the image: photographs."""
+    """Overlapping tiles as well, for hands that are small in the image: photographs."""
 
 
 EFFORT_NAMES = tuple(effort.value for effort in Effort)

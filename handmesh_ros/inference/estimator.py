@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_call
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.template import HandTemplate
@@ -48,17 +49,17 @@ class Timings:
 
 
 class Estimator:
-    """Finds hands in images.
+    """Detects hands in images.
 
     Calls reuse one input buffer, so an estimator belongs to one thread at a time.
 
     Args:
         backend: runs the graph.
-        template: the hand model whose mesh the graph puts out; None takes the bundled one.
+        template: the hand model whose mesh the graph returns; None takes the bundled one.
         score_threshold: slots below it are dropped; None takes the one of the sidecar.
 
     Attributes:
-        backend: runs the graph; `backend.sidecar` says what it is.
+        backend: runs the graph; `backend.sidecar` describes it.
         template: the hand model; its faces belong to `Hands.vertices`.
         timings: of the last call.
 
@@ -83,7 +84,7 @@ class Estimator:
         self.template = HandTemplate.bundled() if template is None else template
         backend.sidecar.check_hand_model(self.template)
         self.timings = Timings()
-        self._preprocess = Preprocessor(backend.sidecar.input_size)
+        self._preprocessor = Preprocessor(backend.sidecar.input_size)
         self.score_threshold = score_threshold
 
     @classmethod
@@ -109,7 +110,7 @@ class Estimator:
             opener: loads the graph; `SharedBackends.open` shares it with other estimators.
 
         Raises:
-            HandmeshError: the model or the backend cannot be used; the message says why.
+            HandmeshError: the model or the backend cannot be used; the message gives the reason.
         """
         path = find_model(model)
         opened = opener(path, backend, threads=threads)
@@ -117,7 +118,7 @@ class Estimator:
             template = HandTemplate.bundled() if template is None else template
             opened.sidecar.check_hand_model(template, path)
             estimator = cls(opened, template=template, score_threshold=score_threshold)
-            estimator(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
+            estimator.detect(np.zeros((*opened.sidecar.input_size, 3), np.uint8))
         except BaseException:
             opened.close()
             raise
@@ -125,7 +126,7 @@ class Estimator:
 
     @property
     def score_threshold(self) -> float:
-        """Score above which a find is a hand; may be set between calls, None takes the model's."""
+        """Minimum score of a hand; may be set between calls, None takes the model's."""
         return self._score_threshold
 
     @score_threshold.setter
@@ -143,12 +144,12 @@ class Estimator:
         """Name and version of the model."""
         return self.backend.sidecar.model_id
 
-    def __call__(
+    def detect(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None = None,
     ) -> Hands:
-        """Find the hands in one image.
+        """Detect the hands in one image.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -168,9 +169,9 @@ class Estimator:
             camera = intrinsics_from_fov(*image.shape[:2])
         else:
             camera = check_intrinsics(intrinsics)
-        network_image, network_intrinsics, letterbox = self._preprocess(image, camera)
+        network_image, network_intrinsics, letterbox = self._preprocessor.letterbox(image, camera)
         preprocessed = time.perf_counter()
-        outputs = self.backend(network_image, network_intrinsics)
+        outputs = self.backend.infer(network_image, network_intrinsics)
         inferred = time.perf_counter()
         hands = decode(outputs, letterbox, self.score_threshold)
         decoded = time.perf_counter()
@@ -180,6 +181,8 @@ class Estimator:
             decode_ms=1e3 * (decoded - inferred),
         )
         return hands
+
+    __call__ = renamed_call("detect")
 
     def close(self) -> None:
         """Free the model; the estimator cannot be used afterwards."""
@@ -193,7 +196,7 @@ def decode(outputs: dict[str, np.ndarray], letterbox: Letterbox, score_threshold
         outputs: the graph's outputs by name (`backend.output_shapes`), network pixels.
         letterbox: the map between source image and network input.
         score_threshold: slots below it are dropped, as are slots with numbers that are not
-            finite and the worse find of a hand found twice.
+            finite and the worse detection of a hand that was detected twice.
     """
     score = outputs["score"]
     slots = np.flatnonzero(score >= score_threshold)

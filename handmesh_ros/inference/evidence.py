@@ -1,4 +1,4 @@
-"""What speaks for a hand, summed; and which readings are of one hand."""
+"""Fusion of the evidence for a hand, and suppression of duplicate readings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ keypoints, and what is added for a crop that was turned because the upright one 
 logistic regression on candidates of rendered images and photographs (docs/training.md)."""
 
 BIAS = {Effort.FAST: 1.5, Effort.BALANCED: 1.1, Effort.BEST: 0.8}
-"""Is added, from the same regression: the more is looked at, the fewer of the candidates are
-hands."""
+"""Bias from the same regression: the more candidates are read, the smaller the share of hands."""
 
 TWO_WAY_PRESENCE, TWO_WAY_CANDIDATE, TWO_WAY_AGREES = 0.9, 0.85, 1.05
 TWO_WAY_TURNED, TWO_WAY_BIAS = -0.45, 0.0
@@ -48,7 +47,7 @@ def summed_score(
 
     Args:
         presence: (N,) probability that the crop shows a hand, of the refinement network.
-        candidate: (N,) score of what was looked at, of the single-stage network.
+        candidate: (N,) score of the candidate from the single-stage network.
         trust: (N,) mean confidence of the keypoints: lettering and faces are read as hands whose
             fingers the network does not believe.
         effort: that found the candidates.
@@ -67,7 +66,7 @@ def two_way_score(
 
     Args:
         presence: (N, R) probabilities that crops and their mirror images show a hand.
-        candidate: (N,) score of what was looked at.
+        candidate: (N,) score of the candidate.
         agree: (N,) bool, the readings agree.
         is_turned: (N,) bool, the crop was turned because the upright one failed.
     """

@@ -1,4 +1,4 @@
-"""The models that come with the package: one set of weights, looking at fewer or more pixels."""
+"""The models that come with the package: one set of weights at two input sizes, and refinement."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ CAMERA_MODEL = _FOLDER / "mobile.onnx"
 """384×288 pixels: at camera rate on two CPU cores."""
 
 DETAIL_MODEL = _FOLDER / "mobile_512.onnx"
-"""512×512 pixels: finds smaller hands, in twice the time on a CPU; best as the far look of
-`TwoLooks`, for hands that fill the image are too large for it."""
+"""512×512 pixels: finds smaller hands, in twice the time on a CPU; best as the far scale of
+`MultiScaleDetector`, because hands that fill the image are too large for it."""
 
 REFINEMENT_MODEL = _FOLDER / "refine.onnx"
 """Crops of 224×224 pixels: reads one hand off each."""
@@ -37,7 +37,5 @@ def files_of(models: Iterable[str | Path | None]) -> Iterator[Path]:
     """
     for path in (find_model(model) for model in models if model):
         yield path
-        if (
-            path.name
-        ):  # "." and "/" have none; that they are no model is said where they are opened.
+        if path.name:  # "." and "/" have none; opening them reports that they are no model.
             yield path.with_suffix(".json")

@@ -1,4 +1,4 @@
-"""Two networks for one image: few pixels show near hands best, many pixels far ones."""
+"""Multi-scale detection: a small network input for near hands, a large one for far hands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_call, renamed_names
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.backends.selection import Opener, open_backend
@@ -14,74 +15,80 @@ from handmesh_ros.inference.duplicates import suppress_duplicates
 from handmesh_ros.inference.estimator import Estimator, Timings
 from handmesh_ros.inference.models import CAMERA_MODEL, DETAIL_MODEL
 
+__getattr__ = renamed_names(
+    __name__, {"TwoLooks": "MultiScaleDetector", "open_looks": "open_multi_scale"}
+)
+
 NEAR, FAR = 0.2, 0.4
-"""The near look is believed about hands from the first size on, the far look up to the second:
-longer sides of their boxes, relative to the image's. Between them both count. Chosen on
-photographs and synthetic images (docs/results.md)."""
+"""Detections of the near scale are kept from the first size on, those of the far scale up to the
+second: longer side of the box relative to that of the image. Between them both are kept. Chosen
+on photographs and synthetic images (docs/results.md)."""
 
 
-class TwoLooks:
-    """Finds hands as an `Estimator` does, in the time of two.
+class MultiScaleDetector:
+    """Detects hands as an `Estimator` does, at two input sizes, in the time of two.
 
-    A trunk knows hands of some ten to three hundred pixels. More pixels bring far hands into that
-    range and near ones out of it.
+    The trunk is trained on hands of some ten to three hundred pixels. A larger input brings far
+    hands into that range and near ones out of it.
 
     Args:
-        near: with the smaller input.
-        far: with the larger input, of the same hand model.
+        near: estimator with the smaller input.
+        far: estimator with the larger input and the same hand model.
 
     Attributes:
-        backend: that of the near look.
-        far: the look at more pixels.
+        backend: that of the near scale.
+        far: estimator with the larger input.
         template: the hand model.
-        timings: of the last call, both looks together.
+        timings: of the last call, the sum of both scales.
     """
 
     def __init__(self, near: Estimator, far: Estimator) -> None:
         far.backend.sidecar.check_hand_model(near.template)
-        self._looks = (near, far)
+        self._estimators = (near, far)
         self.far = far
         self.backend, self.template = near.backend, near.template
         self.timings = Timings()
 
     @property
     def score_threshold(self) -> float:
-        """Score above which a find is a hand, the near look's; setting it sets both, to None each
-        to its model's own."""
-        return self._looks[0].score_threshold
+        """Minimum score of a hand at the near scale; setting it sets both scales, and None resets
+        each to the value of its model."""
+        return self._estimators[0].score_threshold
 
     @score_threshold.setter
     def score_threshold(self, threshold: float | None) -> None:
-        for look in self._looks:
-            look.score_threshold = threshold
+        for each in self._estimators:
+            each.score_threshold = threshold
 
     @property
     def model_id(self) -> str:
         """Names and versions of both models."""
-        return " + ".join(look.model_id for look in self._looks)
+        return " + ".join(each.model_id for each in self._estimators)
 
-    def __call__(
+    def detect(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None = None,
     ) -> Hands:
-        """Find the hands in one image; arguments, result and errors are those of `Estimator`."""
-        found = [look(image, intrinsics) for look in self._looks]
+        """Detect the hands in one image; arguments, result and errors are those of `Estimator`."""
+        found = [each.detect(image, intrinsics) for each in self._estimators]
         size = [_extent(hands) / max(image.shape[:2]) for hands in found]
         hands = Hands.joined([found[0][size[0] >= NEAR], found[1][size[1] <= FAR]])
         hands = hands[np.argsort(-hands.score, kind="stable")]
         hands = hands[suppress_duplicates(hands.box, hands.keypoints_2d)]
-        near, far = (look.timings for look in self._looks)
+        near, far = (each.timings for each in self._estimators)
         self.timings = near + far
         return hands
 
+    __call__ = renamed_call("detect")
+
     def close(self) -> None:
         """Free both models; they cannot be used afterwards."""
-        for look in self._looks:
-            look.close()
+        for each in self._estimators:
+            each.close()
 
 
-def open_looks(
+def open_multi_scale(
     model: str | Path | None,
     detail_model: str | Path | None,
     backend: str = "auto",
@@ -89,8 +96,8 @@ def open_looks(
     score_threshold: float | None = None,
     threads: int | None = None,
     opener: Opener = open_backend,
-) -> Estimator | TwoLooks:
-    """Load one model, or two that look at every image in turn.
+) -> Estimator | MultiScaleDetector:
+    """Load one model, or two for multi-scale detection.
 
     Args:
         model: as for `Estimator.from_file`.
@@ -121,7 +128,7 @@ def open_looks(
                 f"{model or CAMERA_MODEL.stem}: give one with a larger input, such as "
                 f"{DETAIL_MODEL.stem} beside {CAMERA_MODEL.stem}, or none."
             )
-        return TwoLooks(near, far)
+        return MultiScaleDetector(near, far)
     except BaseException:
         near.close()
         raise

@@ -1,4 +1,4 @@
-"""`open_finder`, `open_teacher`: models and options to what finds the hands of an image."""
+"""`open_finder`, `open_teacher`: from models and options to a hand detector."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from handmesh_ros.inference.models import (
     REFINEMENT_MODEL,
     find_model,
 )
-from handmesh_ros.inference.multi_scale import TwoLooks, open_looks
+from handmesh_ros.inference.multi_scale import MultiScaleDetector, open_multi_scale
 from handmesh_ros.inference.refiner import HandRefiner
 from handmesh_ros.inference.refining import MAX_REFINED_HANDS, RefiningEstimator
 from handmesh_ros.inference.teacher import Proposer, Teacher
 
-HandFinder: TypeAlias = Estimator | TwoLooks | RefiningEstimator
-"""What finds the hands of an image."""
+HandFinder: TypeAlias = Estimator | MultiScaleDetector | RefiningEstimator
+"""Detects the hands of an image."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Models:
         return REFINEMENT_MODEL
 
     def detail_model_for(self, effort: Effort) -> str | Path | None:
-        """Return the model of the second look, if there is one."""
+        """Return the model of the far scale, or None."""
         is_own = find_model(self.model) != CAMERA_MODEL
         if self.detail_model or is_own or effort is Effort.FAST:
             return self.detail_model
@@ -79,9 +79,9 @@ def open_finder(
     Args:
         models: which; None takes the bundled ones.
         backend: of all.
-        effort: what is done to find more hands, or its name.
-        refine: load the refinement network; where it cannot be used, `lack` of the result says
-            why.
+        effort: level of computational effort, or its name.
+        refine: load the refinement network; where it cannot be used, `lack` of the result gives
+            the reason.
         must_refine: that is an error.
         max_refined_hands: of an image at most.
         score_threshold: in [0, 1]; None takes those of the models.
@@ -98,7 +98,7 @@ def open_finder(
     if max_refined_hands < 1:
         raise HandmeshError(f"max_refined_hands is {max_refined_hands}: give 1 or more.")
     effort = Effort(effort)
-    finder = open_looks(
+    finder = open_multi_scale(
         models.model,
         models.detail_model_for(effort),
         backend,
@@ -147,14 +147,14 @@ def open_teacher(
         HandmeshError: a model or the backend cannot be used.
     """
     with ExitStack() as opened:
-        looks = []
+        estimators = []
         for model in (CAMERA_MODEL, DETAIL_MODEL):
-            look = Estimator.from_file(model, backend, threads=threads, opener=opener)
-            opened.callback(look.close)
-            looks.append(look)
+            estimator = Estimator.from_file(model, backend, threads=threads, opener=opener)
+            opened.callback(estimator.close)
+            estimators.append(estimator)
         reader = opener(REFINEMENT_MODEL, backend, threads=threads)
         opened.callback(reader.close)
-        teacher = Teacher(looks, HandRefiner(reader), proposers)
+        teacher = Teacher(estimators, HandRefiner(reader), proposers)
         opened.pop_all()
     return teacher
 

@@ -96,7 +96,7 @@ class Preprocessor:
         self._source_size: tuple[int, int] | None = None
         self._letterbox = Letterbox.fit(input_size, input_size)
 
-    def __call__(
+    def letterbox(
         self, image: np.ndarray, intrinsics: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, Letterbox]:
         """Letterbox an image.

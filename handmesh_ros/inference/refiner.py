@@ -23,7 +23,7 @@ class HandRefiner:
         backend: runs the graph.
 
     Attributes:
-        backend: runs the graph; `backend.sidecar` says what it is.
+        backend: runs the graph; `backend.sidecar` describes it.
         timings: of the last call; cutting the crops is `preprocess_ms`.
 
     Raises:
@@ -73,7 +73,7 @@ class HandRefiner:
         crops = cut_crops(image, to_image)
         cut = time.perf_counter()
         cameras = np.repeat(np.asarray(camera, np.float32)[None], len(crops), axis=0)
-        outputs = self.backend(crops, to_image, cameras)
+        outputs = self.backend.infer(crops, to_image, cameras)
         read = time.perf_counter()
         hands = decode_crops(outputs)
         decoded = time.perf_counter()

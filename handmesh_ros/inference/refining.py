@@ -1,7 +1,7 @@
-"""`RefiningEstimator`: the single stage proposes hands, a closer look at each decides and reads.
+"""`RefiningEstimator`: two-stage detection. The single-stage network proposes, crops are refined.
 
-An image goes through named steps: propose, read, judge, look again, keep one reading of each hand.
-Hands of a video may also be followed by closer looks alone, where they are expected.
+Steps for an image: propose, read crops, score, retry rotated crops, suppress duplicates. Hands of
+a video can also be read from crops alone, where they are expected.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_call
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.backends.base import Backend
@@ -18,60 +19,60 @@ from handmesh_ros.inference.crops import CROP_SIDE, hand_regions, regions_alike,
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.estimator import Estimator, Timings
 from handmesh_ros.inference.evidence import are_among, distinct, summed_score
-from handmesh_ros.inference.multi_scale import TwoLooks
+from handmesh_ros.inference.multi_scale import MultiScaleDetector
 from handmesh_ros.inference.preprocess import check_image, check_intrinsics, intrinsics_from_fov
 from handmesh_ros.inference.refiner import HandRefiner, check_pair
 from handmesh_ros.inference.tiles import propose_on_tiles
 
 CANDIDATE_SCORE = 0.12
-"""Score of the single stage from which a place is worth a closer look; far below what it takes to
-be a hand there, because the closer look sorts them out."""
+"""Minimum score of a candidate; far below the score threshold of the single-stage network, because
+refinement rejects false candidates."""
 
 MAX_REFINED_HANDS = 10
 
 CANDIDATES_A_HAND = {Effort.FAST: 1, Effort.BALANCED: 2, Effort.BEST: 4}
-"""How many candidates are looked at for each hand that may be refined."""
+"""Candidates that are read for each hand that may be refined."""
 
-SECOND_TURNS_DEG = (90.0, 180.0, 270.0)
-"""What failed is looked at again, turned by these: the candidate's keypoints may be wrong about
-where up is."""
+RETRY_TURNS_DEG = (90.0, 180.0, 270.0)
+"""Rejected candidates are read again from crops rotated by these angles: the candidate's keypoints
+may give a wrong orientation."""
 
-WORTH_A_TURN = 0.2
-"""Score of a candidate that failed from which it is looked at again."""
+RETRY_SCORE = 0.2
+"""Minimum score of a rejected candidate that is read again."""
 
 SMALLEST_HAND_PX = 24.0
-"""Longer side of its box from which a reading counts: of fewer pixels of the image, logos and
-lettering look like hands."""
+"""Minimum longer side of the box of a reading, pixels: below it, logos and lettering are mistaken
+for hands."""
 
 FOLLOWED_SCORE = 0.5
-"""Counts as the candidate's score of a hand that is followed."""
+"""Candidate score of a hand that is followed."""
 
 LOST_PRESENCE = 0.3
-"""A followed hand is not seen where its crop shows one with less probability."""
+"""Presence below which a followed hand is lost."""
 
 
 class RefiningEstimator:
-    """Finds hands with the single-stage network and reads each off its own crop.
+    """Detects hands with the single-stage network and refines each on its own crop.
 
-    Calls are made as those of an `Estimator`, one thread at a time.
+    As an `Estimator`, it belongs to one thread at a time.
 
     Args:
-        finder: proposes hands; its own readings stand for hands that are not refined.
+        finder: proposes candidates; its own result is kept for hands that are not refined.
         refiner: reads crops; None leaves the finder alone.
-        effort: what is done to find more hands.
+        effort: level of computational effort.
         max_refined_hands: of an image at most.
         score_threshold: as of an `Estimator`; None takes those of the models.
         lack: why there is no refiner, if one was wanted.
 
     Attributes:
-        finder: proposes hands.
-        effort: what is done to find more hands.
+        finder: proposes candidates.
+        effort: level of computational effort.
         refine: whether hands are refined; may be set between calls. Without, results are the
             finder's own.
         max_refined_hands: may be set between calls.
         template: the hand model.
         timings: of the last call.
-        crops: looked at in the last call.
+        crops: number of crops read in the last call.
         lack: why there is no refiner, or "".
         problem: why hands of the last call were not refined though `refine` is set, or "".
 
@@ -81,7 +82,7 @@ class RefiningEstimator:
 
     def __init__(
         self,
-        finder: Estimator | TwoLooks,
+        finder: Estimator | MultiScaleDetector,
         refiner: HandRefiner | None,
         *,
         effort: Effort = Effort.FAST,
@@ -134,7 +135,7 @@ class RefiningEstimator:
 
     @property
     def score_threshold(self) -> float:
-        """Score above which a find is a hand; may be set between calls, None takes the models'."""
+        """Minimum score of a hand; may be set between calls, None takes the models'."""
         if self._score_threshold is not None:
             return self._score_threshold
         if self._refiner is not None and self.refine:
@@ -146,27 +147,27 @@ class RefiningEstimator:
         self.finder.score_threshold = threshold  # type: ignore[assignment]
         self._score_threshold = threshold
 
-    def __call__(
+    def detect(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None = None,
         expected: np.ndarray | None = None,
     ) -> Hands:
-        """Find the hands in one image; result and errors are those of `Estimator`.
+        """Detect the hands in one image; result and errors are those of `Estimator`.
 
         Hands beyond `max_refined_hands` are the single stage's own readings, and so are all where
-        the refinement network fails; `Hands.refined` says which are which.
+        the refinement network fails; `Hands.refined` tells them apart.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             intrinsics: (4,) fx, fy, cx, cy, pixels of `image`; None assumes a field of view.
-            expected: (M, 21, 2) keypoints of hands that are followed, image pixels, looked at too;
-                None for none.
+            expected: (M, 21, 2) keypoints of hands that are followed, image pixels, which are
+                read as well; None for none.
         """
         self.crops, self.timings = 0, Timings()
         self.problem = self.lack if self.refine else ""
         if self._refiner is None or not self.refine:
-            hands = self.finder(image, intrinsics)
+            hands = self.finder.detect(image, intrinsics)
             self.timings = self.finder.timings
             return hands
         check_image(image)
@@ -183,13 +184,15 @@ class RefiningEstimator:
         self.timings = self.timings + Timings(decode_ms=max(rest_ms, 0.0))
         return hands
 
+    __call__ = renamed_call("detect")
+
     def follow(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray | tuple[float, ...] | list[float] | None,
         expected: np.ndarray,
     ) -> Followed:
-        """Read hands where they are expected, without looking for others.
+        """Read hands from crops where they are expected, without full detection.
 
         Of two crops that end on one hand, that whose hand was expected nearer keeps it.
 
@@ -230,7 +233,7 @@ class RefiningEstimator:
         """Return candidates of the single stage, the best first."""
         self.finder.score_threshold = CANDIDATE_SCORE
         try:
-            candidates = self.finder(image, camera)
+            candidates = self.finder.detect(image, camera)
             self.timings = self.finder.timings
             if self.effort is Effort.BEST:
                 on_tiles, timings = propose_on_tiles(self.finder, image, camera)
@@ -251,15 +254,15 @@ class RefiningEstimator:
         new = new[_one_per_region(new)]
         room = self.max_refined_hands * CANDIDATES_A_HAND[self.effort]
         known = known[:room]
-        looked_at = new[: room - len(known)]
-        regions = hand_regions(np.concatenate([known, looked_at.keypoints_2d]))
-        prior = np.concatenate([np.full(len(known), FOLLOWED_SCORE), looked_at.score])
+        candidates = new[: room - len(known)]
+        regions = hand_regions(np.concatenate([known, candidates.keypoints_2d]))
+        prior = np.concatenate([np.full(len(known), FOLLOWED_SCORE), candidates.score])
         read = self._read(image, regions, camera)
         score = summed_score(read.score, prior, read.keypoint_scores.mean(1), self.effort)
         failed = np.flatnonzero(~read.refined[len(known) :])
         if self.effort is not Effort.FAST:
-            again = (score < self._sure_score) & (prior >= WORTH_A_TURN) & read.refined
-            read, score = self._look_again(image, camera, regions, prior, again, read, score)
+            again = (score < self._sure_score) & (prior >= RETRY_SCORE) & read.refined
+            read, score = self._retry_rotated(image, camera, regions, prior, again, read, score)
         size = (read.box[:, 2:] - read.box[:, :2]).max(1)
         counts = read.refined & (size >= SMALLEST_HAND_PX)
         score = np.where(counts, score, 0.0).astype(np.float32)
@@ -269,7 +272,7 @@ class RefiningEstimator:
         if len(hands) > self.max_refined_hands:
             hands, others = hands[: self.max_refined_hands], new
         else:
-            others = Hands.joined([looked_at[failed], new[room - len(known) :]])
+            others = Hands.joined([candidates[failed], new[room - len(known) :]])
         others = self._unrefined(others)
         if not len(others):
             return hands
@@ -289,7 +292,7 @@ class RefiningEstimator:
         self.timings = self.timings + self._refiner.timings
         return read
 
-    def _look_again(
+    def _retry_rotated(
         self,
         image: np.ndarray,
         camera: np.ndarray,
@@ -299,10 +302,10 @@ class RefiningEstimator:
         read: Hands,
         score: np.ndarray,
     ) -> tuple[Hands, np.ndarray]:
-        """Look at candidates that failed once more, turned; return all readings and scores."""
-        turned = [turned_regions(regions[again], turn) for turn in SECOND_TURNS_DEG]
+        """Read rejected candidates from rotated crops; return all readings and scores."""
+        turned = [turned_regions(regions[again], turn) for turn in RETRY_TURNS_DEG]
         more = self._read(image, np.concatenate(turned), camera)
-        prior = np.tile(prior[again], len(SECOND_TURNS_DEG))
+        prior = np.tile(prior[again], len(RETRY_TURNS_DEG))
         trust = more.keypoint_scores.mean(1)
         scores = summed_score(more.score, prior, trust, self.effort, is_turned=True)
         return Hands.joined([read, more]), np.concatenate([score, scores])
@@ -314,7 +317,7 @@ class RefiningEstimator:
 
 @dataclass(frozen=True)
 class Followed:
-    """What closer looks show of M hands that were expected.
+    """Readings of M expected hands from their crops.
 
     Attributes:
         hands: those that are seen, best score first.
@@ -334,7 +337,7 @@ def _camera(image: np.ndarray, intrinsics: object) -> np.ndarray:
 
 
 def _one_per_region(candidates: Hands) -> np.ndarray:
-    """Return which candidates to look at, without those whose crops a better one nearly has."""
+    """Return the candidates to read: of those with nearly the same crop only the best."""
     alike = regions_alike(hand_regions(candidates.keypoints_2d))
     kept: list[int] = []
     for index in range(len(candidates)):

@@ -1,10 +1,10 @@
 """`Teacher`: finds the hands of a photograph at any cost, so that they can be labelled.
 
-The image and its mirror image are looked at whole and on overlapping tiles, with every network
-that finds hands, down to scores that are mostly no hands. The refinement network reads each place
-twice, as it is and mirrored, and where that fails at all four turns. What speaks for a hand is
-summed, hands are confirmed on crops of their own, and whether all readings agree is told: two
-readings of the same pixels err alike, so that shirt lettering passes and sides are wrong.
+Every detection network runs on the image and its mirror image, whole and on overlapping tiles, at
+a low score threshold. The refinement network reads each candidate with a test-time flip, and
+rejected ones at all four rotations. The evidence is summed, hands are confirmed on crops of their
+own, and the agreement of all readings is reported: two readings of the same pixels make the same
+mistakes, so that shirt lettering passes and sides are wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from handmesh_ros.inference.estimator import Estimator
 from handmesh_ros.inference.evidence import distinct, two_way_score
 from handmesh_ros.inference.preprocess import intrinsics_from_fov
 from handmesh_ros.inference.refiner import HandRefiner
-from handmesh_ros.inference.refining import SECOND_TURNS_DEG
+from handmesh_ros.inference.refining import RETRY_TURNS_DEG
 from handmesh_ros.inference.tiles import propose_on_tiles
 
 CANDIDATE_SCORE = 0.05
@@ -41,7 +41,7 @@ TILED_ACROSS = (2, 3)
 LARGE_IMAGE = 1000
 """Pixels of the longer side from which an image is large."""
 
-WORTH_A_TURN = 0.1
+RETRY_SCORE = 0.1
 """Score of a candidate that failed from which it is read at other turns, too."""
 
 TURNED_PRESENCE = 0.2
@@ -114,28 +114,29 @@ class Teacher:
     Calls are made from one thread at a time.
 
     Args:
-        looks: networks that find hands; their score thresholds are set.
+        estimators: detection networks; their score thresholds are set.
         refiner: reads hands off crops.
         proposers: find more places to read; their scores count as those of the networks.
     """
 
     def __init__(
         self,
-        looks: Sequence[Estimator],
+        estimators: Sequence[Estimator],
         refiner: HandRefiner,
         proposers: Sequence[Proposer] = (),
     ) -> None:
-        self._looks, self._refiner, self._proposers = list(looks), refiner, list(proposers)
-        for look in self._looks:
-            look.score_threshold = CANDIDATE_SCORE
+        self._estimators = list(estimators)
+        self._refiner, self._proposers = refiner, list(proposers)
+        for estimator in self._estimators:
+            estimator.score_threshold = CANDIDATE_SCORE
 
     @property
     def model_id(self) -> str:
         """Names and versions of all models."""
-        backends = [*(look.backend for look in self._looks), self._refiner.backend]
+        backends = [*(estimator.backend for estimator in self._estimators), self._refiner.backend]
         return " + ".join(backend.sidecar.model_id for backend in backends)
 
-    def __call__(self, image: np.ndarray, least_score: float = 0.0) -> Findings:
+    def detect(self, image: np.ndarray, least_score: float = 0.0) -> Findings:
         """Find the hands of an image.
 
         Args:
@@ -208,27 +209,27 @@ class Teacher:
             The same keypoints; presence, agreement and side of all the crops.
         """
         own = hand_regions(read.keypoints)
-        looks = [
+        readings = [
             self.read(image, own),
             self.read(image, scaled_regions(own, WIDER)),
             *(self.read(image, turned_regions(own, turn)) for turn in (-TILT_DEG, TILT_DEG)),
         ]
-        gaps = [np.maximum(_gap(look.keypoints, read.keypoints), look.gap) for look in looks]
-        right = np.stack([look.right_probability for look in looks])
+        gaps = [np.maximum(_gap(each.keypoints, read.keypoints), each.gap) for each in readings]
+        right = np.stack([each.right_probability for each in readings])
         is_right = right >= 0.5
-        same = np.all([look.is_same_side for look in looks], axis=0)
+        same = np.all([each.is_same_side for each in readings], axis=0)
         return Readings(
             keypoints=read.keypoints,
             right_probability=right.mean(0),
-            presence=np.concatenate([look.presence for look in looks], axis=1),
+            presence=np.concatenate([each.presence for each in readings], axis=1),
             gap=np.maximum(gaps[0], np.median(gaps, axis=0)),
             is_same_side=same & (is_right == is_right[0]).all(0),
         )
 
     def close(self) -> None:
         """Free all models; the teacher cannot be used afterwards."""
-        for look in self._looks:
-            look.close()
+        for estimator in self._estimators:
+            estimator.close()
         self._refiner.close()
 
     def _read_places(self, image: np.ndarray) -> tuple[Readings, np.ndarray, np.ndarray]:
@@ -242,9 +243,9 @@ class Teacher:
         read = self.read(image, regions)
         upright = np.zeros(len(prior), bool)
         score = two_way_score(read.presence, prior, read.agree, upright)
-        again = np.flatnonzero((score < 0.5) & (prior >= WORTH_A_TURN))
-        turned = [turned_regions(regions[again], turn) for turn in SECOND_TURNS_DEG]
-        others, of = np.concatenate(turned), np.tile(again, len(SECOND_TURNS_DEG))
+        again = np.flatnonzero((score < 0.5) & (prior >= RETRY_SCORE))
+        turned = [turned_regions(regions[again], turn) for turn in RETRY_TURNS_DEG]
+        others, of = np.concatenate(turned), np.tile(again, len(RETRY_TURNS_DEG))
         camera = intrinsics_from_fov(*image.shape[:2])
         shows = np.flatnonzero(self._refiner.read(image, others, camera).score >= TURNED_PRESENCE)
         read = Readings.joined([read, self.read(image, others[shows])])
@@ -252,13 +253,13 @@ class Teacher:
         return read, prior, np.concatenate([upright, np.ones(len(shows), bool)])
 
     def _proposed(self, image: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield keypoints (N, 21, 2) and scores (N,) of each look at an image."""
+        """Yield keypoints (N, 21, 2) and scores (N,) of each network and each scale."""
         camera = intrinsics_from_fov(*image.shape[:2])
         tiled = TILED_ACROSS if max(image.shape[:2]) >= LARGE_IMAGE else TILED_ACROSS[:1]
-        for look in self._looks:
+        for estimator in self._estimators:
             for hands in (
-                look(image, camera),
-                *(propose_on_tiles(look, image, camera, across)[0] for across in tiled),
+                estimator.detect(image, camera),
+                *(propose_on_tiles(estimator, image, camera, across)[0] for across in tiled),
             ):
                 yield hands.keypoints_2d, hands.score
         for propose in self._proposers:

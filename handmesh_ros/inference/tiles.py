@@ -6,13 +6,13 @@ import numpy as np
 
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.estimator import Estimator, Timings
-from handmesh_ros.inference.multi_scale import TwoLooks
+from handmesh_ros.inference.multi_scale import MultiScaleDetector
 
 OVERLAP = 1 / 3
 """Of a tile's width and height that it shares with the next."""
 
 LARGEST_SHARE = 0.6
-"""A find above this share of its tile's longer side belongs to the look at the whole image."""
+"""A detection above this share of its tile's longer side is left to the whole image."""
 
 
 def tile_corners(height: int, width: int, across: int = 2) -> list[tuple[int, int, int, int]]:
@@ -36,12 +36,15 @@ def tile_corners(height: int, width: int, across: int = 2) -> list[tuple[int, in
 
 
 def propose_on_tiles(
-    finder: Estimator | TwoLooks, image: np.ndarray, intrinsics: np.ndarray, across: int = 2
+    finder: Estimator | MultiScaleDetector,
+    image: np.ndarray,
+    intrinsics: np.ndarray,
+    across: int = 2,
 ) -> tuple[Hands, Timings]:
     """Find hands on each tile of an image.
 
     Args:
-        finder: finds hands; with two input sizes, the larger one is used.
+        finder: detects hands; of two input sizes the larger one is used.
         image: (H, W, 3) uint8 RGB.
         intrinsics: (4,) fx, fy, cx, cy, pixels of `image`.
         across: tiles beside each other, and below each other.
@@ -49,14 +52,14 @@ def propose_on_tiles(
     Returns:
         The hands, in pixels of `image`, and the time that it took.
     """
-    look = finder.far if isinstance(finder, TwoLooks) else finder
+    estimator = finder.far if isinstance(finder, MultiScaleDetector) else finder
     found, timings = [], Timings()
     height, width = image.shape[:2]
     for x0, y0, x1, y1 in tile_corners(height, width, across):
         corner = np.array([x0, y0], np.float32)
         camera = np.concatenate([intrinsics[:2], intrinsics[2:] - corner])
-        hands = look(image[y0:y1, x0:x1], camera)
-        timings = timings + look.timings
+        hands = estimator.detect(image[y0:y1, x0:x1], camera)
+        timings = timings + estimator.timings
         size = (hands.box[:, 2:] - hands.box[:, :2]).max(1)
         hands = hands[np.flatnonzero(size <= LARGEST_SHARE * max(x1 - x0, y1 - y0))]
         found.append(

@@ -14,7 +14,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.media import photos, videos
 from handmesh_ros.media.folders import files_below
 from handmesh_ros.media.photos import MAX_PIXELS
-from handmesh_ros.media.videos import Frame
+from handmesh_ros.media.videos import MediaFrame
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def quiet_decoders() -> None:
         set_level(0)
 
 
-def read_frames(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
+def read_frames(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[MediaFrame]:
     """Yield the photo, or the frames of the video.
 
     Args:
@@ -96,7 +96,7 @@ def read_frames(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]
     if source.is_video:
         yield from videos.read_video(source.path, max_pixels)
     else:
-        yield Frame(photos.read_photo(source.path, max_pixels))
+        yield MediaFrame(photos.read_photo(source.path, max_pixels))
 
 
 def _is_typescript(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_names
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.media.containers import Container, read_container
 from handmesh_ros.media.photos import MAX_PIXELS
@@ -24,12 +25,15 @@ SUFFIXES = frozenset(
 )
 USUAL_RATE = 30.0
 _GREATEST_RATE = 130.0
+_GREATEST_DRAWN_RATE = 120.0
 _MEASURED_FRAMES = 90
 _WIDEST_PIXEL = 10.0
 
+__getattr__ = renamed_names(__name__, {"Frame": "MediaFrame"})
+
 
 @dataclass(frozen=True)
-class Frame:
+class MediaFrame:
     """One image.
 
     Attributes:
@@ -77,7 +81,28 @@ def video_rate(path: Path) -> float:
     return measured if 0.0 < measured <= 1000.0 else USUAL_RATE
 
 
-def read_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
+def pace_rate(path: Path) -> float:
+    """Return the frames per second at which every frame of a video has a place at its own time.
+
+    That is its rate, or where the times say that frames come closer together than that (phones and
+    screen recorders vary their rate), that of the closest ones; at most 120. The video is gone
+    through once.
+    """
+    rate = video_rate(path)
+    with _capture(path) as capture:
+        times = []
+        while capture.grab():
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0)
+    steps = np.diff(times)
+    steps = steps[np.isfinite(steps) & (steps > 0)]
+    if len(steps) < 2:
+        return rate
+    # One frame out of place does not count, and times of whole milliseconds only seem to vary.
+    closest = float(np.percentile(steps, 2))
+    return rate if closest > 0.75 / rate else min(1.0 / closest, _GREATEST_DRAWN_RATE)
+
+
+def read_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[MediaFrame]:
     """Yield the frames of a video.
 
     Args:
@@ -102,7 +127,7 @@ def read_video(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
             if not read:
                 break
             image = _as_shown(image, container, capture)
-            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, clock.time_s(index))
+            yield MediaFrame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), index, clock.time_s(index))
             index += 1
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     if index == 0:

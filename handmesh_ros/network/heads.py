@@ -28,7 +28,7 @@ class HandBoxes(NamedTuple):
     Attributes:
         size: (N,) longer side of the coarse box, network pixels.
         coarse_box: (N, 4) x0, y0, x1, y1, network pixels, from the hand's centre.
-        box: (N, 4) the same, from a look around the coarse box.
+        box: (N, 4) the same, after box refinement.
         quality_logit: (N,) log odds that the box holds a hand, trained to be its IoU.
     """
 
@@ -130,7 +130,7 @@ class WindowReader(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """A hand's box: roughly from its centre, then from a look around that."""
+    """A hand's box: coarse from its centre, then refined from a window around that."""
 
     corners: Tensor
 
@@ -205,7 +205,7 @@ class HandHeads(nn.Module):
         self.rotations = nn.Linear(hidden, 16 * 6)
         self.shape = nn.Linear(hidden, 10)
         self.placement = nn.Linear(hidden, 3)
-        # The trunk is nearly blind to absolute colour, so the picture itself is read, too.
+        # The trunk is nearly blind to absolute colour, so the image itself is sampled, too.
         self.color_weights = nn.Sequential(
             nn.Linear(hidden + 21 * 3, 128), nn.ReLU(), nn.Linear(128, config.color_rank)
         )
@@ -219,7 +219,7 @@ class HandHeads(nn.Module):
         self,
         reader: WindowReader,
         maps: list[Tensor],
-        picture: Tensor,
+        low_res_image: Tensor,
         image: Tensor,
         window: Tensor,
         stride: int,
@@ -231,7 +231,7 @@ class HandHeads(nn.Module):
         Args:
             reader: of the windows.
             maps: the shared map (B, C, H, W), then coarser ones.
-            picture: (B, 3, h, w) the images themselves, RGB in [0, 1], at any size.
+            low_res_image: (B, 3, h, w) the images themselves, RGB in [0, 1], at any size.
             image: (N,) index of each hand's image in the batch.
             window: (N, 3) centre and side of the square to look into, network pixels.
             stride: of the shared map, network pixels.
@@ -262,7 +262,7 @@ class HandHeads(nn.Module):
         keypoints = coarse + self.keypoints(hand).reshape(count, 21, 2)
         keypoints = middle + keypoints * side
         placement = self.placement(hand)
-        seen = _read(picture, image, keypoints.detach(), extent).flatten(1)
+        seen = _read(low_res_image, image, keypoints.detach(), extent).flatten(1)
         weights = self.color_weights(torch.cat([hand.detach(), seen], dim=1))
         colors = self.color_patterns(weights).reshape(count, self.vertex_count, 3)
         identity = hand.new_tensor([1.0, 0, 0, 0, 1, 0]).repeat(16)

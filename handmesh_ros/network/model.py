@@ -126,15 +126,16 @@ class HandNetwork(nn.Module):
         Returns:
             centre heatmap logits (B, 2, H / stride, W / stride), left first, and the maps that
             hands are read from: the shared one (B, C, H / stride, W / stride), then the trunk's
-            at strides 16 and 32, and the picture (B, 3, H / 4, W / 4), RGB in [0, 1].
+            at strides 16 and 32, and the image at low resolution (B, 3, H / 4, W / 4), RGB in
+            [0, 1].
         """
         x = image.float().permute(0, 3, 1, 2)  # Cast before Transpose: TensorRT's uint8 rule
         trunk = self.backbone((x - self.mean) / self.std)
         shared = self.neck(trunk[self.first_level :])
         coarse = zip(self.context, trunk[2:], strict=True)
         context = [project(features) for project, features in coarse]
-        picture = F.avg_pool2d(x, 4) / 255
-        return self.centre_head(shared), [shared, *context], picture
+        low_res_image = F.avg_pool2d(x, 4) / 255
+        return self.centre_head(shared), [shared, *context], low_res_image
 
     def boxes_at(
         self, maps: list[Tensor], image: Tensor, centre: Tensor, window: Tensor | None = None
@@ -145,7 +146,7 @@ class HandNetwork(nn.Module):
     def hands_in(
         self,
         maps: list[Tensor],
-        picture: Tensor,
+        low_res_image: Tensor,
         image: Tensor,
         window: Tensor,
         is_right: Tensor | None = None,
@@ -153,7 +154,9 @@ class HandNetwork(nn.Module):
     ) -> HandParameters:
         """Read N hands in given windows, first guess; arguments as in `HandHeads.forward`."""
         stride = self.config.stride
-        return self.heads(self.reader, maps, picture, image, window, stride, is_right, side_logit)
+        return self.heads(
+            self.reader, maps, low_res_image, image, window, stride, is_right, side_logit
+        )
 
     def peaks(self, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Find the K best centres of one image.
@@ -192,7 +195,7 @@ class HandNetwork(nn.Module):
             translation (K, 3) in camera metres; rotations (K, 16, 3, 3), shape (K, 10),
             colors (K, V, 3) in [0, 1].
         """
-        heatmap_logits, maps, picture = self.features(image)
+        heatmap_logits, maps, low_res_image = self.features(image)
         score, right, centre = self.peaks(torch.sigmoid(heatmap_logits))
         first_image = torch.zeros_like(score, dtype=torch.long)
         boxes = self.boxes_at(maps, first_image, centre)
@@ -201,7 +204,7 @@ class HandNetwork(nn.Module):
         right, centre, box = right[order], centre[order], boxes.box[order]
         side_logit = torch.logit(right, 1e-4)
         windows = box_windows(box)
-        found = self.hands_in(maps, picture, first_image, windows, side_logit=side_logit)
+        found = self.hands_in(maps, low_res_image, first_image, windows, side_logit=side_logit)
         cameras = intrinsics.expand(len(centre), 4)
         found = self.lifter(found, cameras)
         hands = place(found, found.is_right, cameras, self.hand_model)

@@ -12,7 +12,7 @@ _INSTALL = "run `rosdep install --from-paths src -y --ignore-src` in the workspa
 def main() -> int:
     """Run the detector node; return the exit status.
 
-    What is missing on this machine is said in one sentence.
+    What is missing on this machine is reported in one sentence.
     """
     try:
         with plain_errors():

@@ -1,4 +1,4 @@
-"""Depth images of the node: received, matched with colour images, turned into metric scale."""
+"""Metric scale of hands from the node's depth images, matched with colour images by stamp."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sensor_msgs.msg import Image
 
+from handmesh_ros.common.renamed import renamed_call
 from handmesh_ros.depth.images import DepthQueue, depth_to_metres, unit_of
 from handmesh_ros.depth.length import LengthMeter
 from handmesh_ros.depth.scale import measure_scale, with_depth
@@ -19,27 +20,27 @@ from handmesh_ros.ros.parameters.schema import Parameters
 
 
 class DepthScaling:
-    """Gives hands the size that aligned depth images show.
+    """Scales hands to the size that aligned depth images show.
 
     Args:
-        say: is told in one sentence why depth is not used; hands keep their assumed size then.
+        warn: receives one sentence when depth cannot be used; hands keep their assumed size then.
 
     Attributes:
-        meter: how long the hands are that depth has measured.
+        meter: collects the hand lengths measured by depth.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
         self._queue = DepthQueue()
         self._doubt = UnitDoubt()
         self.meter = LengthMeter()
 
     def receive(self, message: Image) -> None:
-        """Remember a depth image."""
+        """Store a depth image."""
         self._queue.put(message)
 
-    def __call__(self, detection: Detection, parameters: Parameters) -> Hands:
-        """Return the hands of an image: in the size that depth tells, else the calibrated one."""
+    def scale(self, detection: Detection, parameters: Parameters) -> Hands:
+        """Return the hands of an image, scaled by depth, else by the calibrated hand length."""
         unit_m = parameters.depth_unit_m
         lengths = parameters.left_hand_length_m, parameters.right_hand_length_m
         hands = calibrated(detection.hands, *lengths)
@@ -51,11 +52,13 @@ class DepthScaling:
             depth = detection.align(depth_to_metres(message, size, unit_m))
             scale = only_possible(measure_scale(hands, depth, detection.intrinsics), hands)
         except HandmeshError as problem:
-            self._say(str(problem))
+            self._warn(str(problem))
             return hands
-        doubt = self._doubt(scale, hands, unit_of(message, unit_m))
+        doubt = self._doubt.update(scale, hands, unit_of(message, unit_m))
         if doubt is not None:
-            self._say(doubt)
+            self._warn(doubt)
         hands = with_depth(hands, scale)
         self.meter.add(hands, time.monotonic())
         return hands
+
+    __call__ = renamed_call("scale")

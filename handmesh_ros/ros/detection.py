@@ -1,56 +1,44 @@
-"""From an image message to hands: decoding, intrinsics, estimator. No publishers, no threads."""
+"""From a decoded image to hands. No publishers, no threads."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
-import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from handmesh_ros.common.renamed import warn_of_call
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.inference.following import HandFollower, Look
+from handmesh_ros.inference.following import VideoDetector
 from handmesh_ros.inference.opening import HandFinder
-from handmesh_ros.inference.preprocess import intrinsics_from_fov
 from handmesh_ros.inference.refining import RefiningEstimator
-from handmesh_ros.media.photos import stored_size
-from handmesh_ros.ros.conversions.camera_info import CameraInfos, intrinsics_of
-from handmesh_ros.ros.conversions.distortion import Undistortion
-from handmesh_ros.ros.conversions.encodings import SensorRange
-from handmesh_ros.ros.conversions.images import compressed_to_rgb, image_to_rgb
+from handmesh_ros.ros.conversions.camera_info import CameraInfos
+from handmesh_ros.ros.decoding import CameraImage, ImageDecoder, ImageMessage
 from handmesh_ros.ros.parameters.schema import Parameters
 
-ImageMessage: TypeAlias = Image | CompressedImage
-
 _NONE = np.zeros((0, 21, 2), np.float32)
-
-CAMERA_INFO_GRACE_S = 1.0
-"""After the first image, how long a missing camera_info is not worth a word."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found in one image.
+    """The hands of one image.
 
     Attributes:
         header: of the image message.
-        rgb: (H, W, 3) uint8, undistorted where that is asked for.
+        rgb: (H, W, 3) uint8, undistorted if parameters ask for it.
         intrinsics: (4,) fx, fy, cx, cy that were used, pixels.
         calibrated: they come from camera_info.
         hands: best score first.
         preprocess_ms: decoding and scaling the image.
         inference_ms: the network.
-        decode_ms: its outputs to hands.
-        is_full: the whole image was looked at, not only where hands were expected.
-        crops: closer looks at hands.
-        align: does to an aligned depth image, (H, W), what was done to the colours.
+        decode_ms: network outputs to hands.
+        is_full: detection ran on the whole image, not only where hands were expected.
+        crops: number of hand crops that were read.
+        align: applies the image's undistortion to an aligned depth image, (H, W).
     """
 
     header: Header
@@ -67,14 +55,13 @@ class Detection:
 
 
 class HandDetector:
-    """Finds the hands in image messages.
+    """Decodes the images of one camera and detects the hands in them.
 
     Args:
-        estimator: of which the detector becomes the owner.
+        estimator: owned by the detector from now on.
         template: whose mesh the estimator's hands must have.
-        camera_infos: kept up to date by somebody else.
-        say: is told, once per reason, that a field of view is assumed; and with every image that
-            its lens distortion cannot be undone.
+        camera_infos: the calibrations received so far; kept up to date by the caller.
+        warn: receives one sentence about each problem; see `ImageDecoder`.
 
     Raises:
         HandmeshError: estimator and template do not belong together.
@@ -85,7 +72,7 @@ class HandDetector:
         estimator: HandFinder,
         template: HandTemplate,
         camera_infos: CameraInfos,
-        say: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         vertex_count = estimator.backend.sidecar.hand_model.vertices
         if template.vertex_count != vertex_count:
@@ -95,132 +82,64 @@ class HandDetector:
                 "with it."
             )
         self.estimator = estimator
-        self._follower = HandFollower(estimator)
         self.template = template
-        self._camera_infos = camera_infos
-        self._say = say
-        self._ranges = SensorRange(say)
-        self._undistort = Undistortion()
-        self._said = ""
-        self._first_image_s: float | None = None
+        self._warn = warn
+        self._decoder = ImageDecoder(camera_infos, warn)
+        self._video = VideoDetector(estimator)
 
-    def __call__(
+    def decode(self, message: ImageMessage, parameters: Parameters) -> CameraImage:
+        """Return the image of a message; see `ImageDecoder.decode`."""
+        return self._decoder.decode(message, parameters)
+
+    def detect(
         self,
-        message: ImageMessage,
+        image: CameraImage,
         parameters: Parameters,
         *,
         stamp_s: float = 0.0,
-        expect: Callable[[tuple[int, int]], np.ndarray] | None = None,
+        expected: np.ndarray = _NONE,
     ) -> Detection:
-        """Find the hands in one image.
+        """Detect the hands in one image.
 
         Args:
-            message: the image.
+            image: from `decode`.
             parameters: in force.
-            stamp_s: when it was taken.
-            expect: tells for an image's height and width where known hands should be in it,
-                (M, 21, 2) pixels; None follows nothing.
+            stamp_s: capture time, seconds.
+            expected: (M, 21, 2) keypoints of known hands where this image should show them,
+                pixels; without any, detection runs on the whole image.
 
         Raises:
             HandmeshError: the image cannot be used.
         """
-        start = time.perf_counter()
-        is_compressed = isinstance(message, CompressedImage)
-        _check_size(message, parameters.max_pixels)
-        decode = compressed_to_rgb if is_compressed else image_to_rgb
-        rgb = decode(message, self._ranges)
-        align: Callable[[np.ndarray], np.ndarray] = np.asarray
-        found = self._find_camera(message.header.frame_id, rgb.shape[:2], parameters)
-        if found is None:
-            height, width = rgb.shape[:2]
-            intrinsics = intrinsics_from_fov(height, width, parameters.assumed_fov_deg)
-        else:
-            info, intrinsics = found
-            if parameters.undistort and not parameters.image_is_rectified:
-                undo = partial(self._undistort, intrinsics=intrinsics, info=info)
-                try:
-                    rgb = undo(rgb)
-                    align = partial(undo, interpolation=cv2.INTER_NEAREST)
-                except HandmeshError as problem:
-                    self._say(f"{problem} Until then the distortion stays in the images.")
-        self.estimator.score_threshold = parameters.score_threshold or None
-        expected = _NONE if expect is None else expect(rgb.shape[:2])
-        unpacked_ms = 1e3 * (time.perf_counter() - start)
-        look = self._look(rgb, intrinsics, stamp_s, expected, parameters)
-        timings = look.timings
-        return Detection(
-            header=message.header,
-            rgb=rgb,
-            intrinsics=intrinsics,
-            calibrated=found is not None,
-            hands=look.hands,
-            is_full=look.is_full,
-            crops=look.crops,
-            preprocess_ms=unpacked_ms + timings.preprocess_ms,
-            inference_ms=timings.inference_ms,
-            decode_ms=timings.decode_ms,
-            align=align,
+        estimator = self.estimator
+        estimator.score_threshold = parameters.score_threshold or None
+        if isinstance(estimator, RefiningEstimator):
+            estimator.refine = parameters.refine_hands
+            estimator.max_refined_hands = parameters.max_refined_hands
+        found = self._video.detect(
+            image.rgb, image.intrinsics, stamp_s, expected, look_every=parameters.look_every
         )
+        if isinstance(estimator, RefiningEstimator) and estimator.problem:
+            self._warn(f"Hands are not refined: {estimator.problem}")
+        return Detection(
+            header=image.header,
+            rgb=image.rgb,
+            intrinsics=image.intrinsics,
+            calibrated=image.calibrated,
+            hands=found.hands,
+            preprocess_ms=image.decode_ms + found.timings.preprocess_ms,
+            inference_ms=found.timings.inference_ms,
+            decode_ms=found.timings.decode_ms,
+            is_full=found.is_full,
+            crops=found.crops,
+            align=image.align,
+        )
+
+    def __call__(self, message: ImageMessage, parameters: Parameters, **options: Any) -> Detection:
+        """Do both, as calls did until 0.1."""
+        warn_of_call(self, "decode() and detect()")
+        return self.detect(self.decode(message, parameters), parameters, **options)
 
     def close(self) -> None:
         """Free the model."""
         self.estimator.close()
-
-    def _look(
-        self,
-        rgb: np.ndarray,
-        intrinsics: np.ndarray,
-        stamp_s: float,
-        expected: np.ndarray,
-        parameters: Parameters,
-    ) -> Look:
-        estimator, look_every = self.estimator, parameters.look_every
-        if isinstance(estimator, RefiningEstimator):
-            estimator.refine = parameters.refine_hands
-            estimator.max_refined_hands = parameters.max_refined_hands
-        look = self._follower(rgb, intrinsics, stamp_s, expected, look_every=look_every)
-        problem = estimator.problem if isinstance(estimator, RefiningEstimator) else ""
-        if problem:
-            self._say(f"Hands are not refined: {problem}")
-        return look
-
-    def _find_camera(
-        self, frame_id: str, image_size: tuple[int, int], parameters: Parameters
-    ) -> tuple[Any, np.ndarray] | None:
-        """Return the CameraInfo and the intrinsics it gives, or None where a guess has to do."""
-        now_s = time.monotonic()
-        if self._first_image_s is None:
-            self._first_image_s = now_s
-        try:
-            info = self._camera_infos.find(frame_id)
-            if info is not None:
-                rectified = parameters.image_is_rectified
-                intrinsics = intrinsics_of(info, image_size, rectified=rectified)
-                if parameters.undistort and not rectified:
-                    self._undistort.check(intrinsics, info, image_size)
-                self._said = ""
-                return info, intrinsics
-            reason = "No camera_info comes in."
-        except HandmeshError as problem:
-            reason = str(problem)
-            self._first_image_s = float("-inf")
-        if reason != self._said and now_s - self._first_image_s > CAMERA_INFO_GRACE_S:
-            self._said = reason
-            self._say(
-                f"{reason} A field of view of {parameters.assumed_fov_deg:g} degrees is assumed: "
-                "positions are a guess and messages say calibrated: false."
-            )
-        return None
-
-
-def _check_size(message: ImageMessage, max_pixels: int) -> None:
-    """Refuse an image before it is decoded: a small message may stand for gigabytes of pixels."""
-    if isinstance(message, CompressedImage):
-        width, height = stored_size(bytes(message.data))
-    else:
-        width, height = message.width, message.height
-    if width * height > max_pixels:
-        raise HandmeshError(
-            f"The image has {width} × {height} pixels, more than the {max_pixels} of max_pixels: "
-            "make it smaller, or set that parameter higher."
-        )

@@ -1,4 +1,4 @@
-"""What the detector subscribes to: the calibration always, images and depth while wanted."""
+"""Subscriptions of the detector: calibration always, images and depth while results are wanted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 ENDING = "/compressed"
-"""What the transport of this name adds to an image topic."""
+"""Suffix of the topic of compressed images."""
 
 
 def sensor_qos() -> QoSProfile:
@@ -125,12 +125,12 @@ class Inputs:
             self._images.append(self._subscribe(Image, "depth", receive_depth))
 
     def remove_images(self) -> None:
-        """Take the subscriptions of images and depth back."""
+        """Destroy the subscriptions of images and depth."""
         while self._images:
             self._node.destroy_subscription(self._images.pop())
 
     def close(self) -> None:
-        """Take all subscriptions back."""
+        """Destroy all subscriptions."""
         self.remove_images()
         while self._calibration:
             self._node.destroy_subscription(self._calibration.pop())

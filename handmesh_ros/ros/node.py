@@ -1,7 +1,7 @@
 """The detector: a lifecycle node that receives images and publishes hands.
 
 configure loads the model, activate subscribes, deactivate frees the model. The executor's thread
-only receives; a worker finds hands in the newest image, so that a slow network never queues.
+only receives; a worker processes the newest image, so that a slow network never builds a queue.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -32,17 +33,18 @@ from handmesh_ros.ros.calibration.calibration import CalibrationService
 from handmesh_ros.ros.conversions.camera_info import CameraInfos
 from handmesh_ros.ros.conversions.hand_array import check_hand_layout
 from handmesh_ros.ros.conversions.messages import topology_message, wrists_to_bytes
+from handmesh_ros.ros.decoding import ImageMessage
 from handmesh_ros.ros.depth import DepthScaling
-from handmesh_ros.ros.detection import HandDetector, ImageMessage
+from handmesh_ros.ros.detection import HandDetector
 from handmesh_ros.ros.inputs import Inputs
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters.parameter_server import ParameterServer
 from handmesh_ros.ros.parameters.schema import Parameters
-from handmesh_ros.ros.pipeline import HandProcessing
+from handmesh_ros.ros.pipeline import HandPipeline, Result
 from handmesh_ros.ros.publishers.diagnostics import FrameRecord, Statistics, status_message
 from handmesh_ros.ros.publishers.markers import check_marker_layout
 from handmesh_ros.ros.publishers.robot_outputs import RobotOutputs
-from handmesh_ros.ros.publishers.visualization import Pictures
+from handmesh_ros.ros.publishers.visualization import VisualizationPublisher
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.ros.worker import NewestItemWorker
 
@@ -54,21 +56,24 @@ LATCHED_QOS = QoSProfile(
 )
 
 DEMAND_PERIOD_S = 0.1
-"""How often subscribers are counted: matched events would be quicker, but Humble has none."""
+"""Period of counting subscribers: matched events would be faster, but Humble has none."""
 
 DIAGNOSTICS_PERIOD_S = 1.0
 COMPLAINT_PERIOD_S = 5.0
 
 STOP_PATIENCE_S = 10.0
-"""How long an image in work is waited for when the node is deactivated."""
+"""How long deactivation waits for the image that is being processed."""
 
 
-def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> HandFinder:
+def load_estimator(
+    parameters: Parameters, opener: Opener = open_backend, *, must_refine: bool = False
+) -> HandFinder:
     """Load the models that the parameters name.
 
     Args:
         parameters: of the node.
         opener: loads a graph.
+        must_refine: a refinement model that cannot be used is an error.
 
     Raises:
         HandmeshError: a model or the backend cannot be used.
@@ -78,6 +83,7 @@ def load_estimator(parameters: Parameters, opener: Opener = open_backend) -> Han
         Models(*names),
         parameters.backend,
         effort=Effort(parameters.effort),
+        must_refine=must_refine,
         max_refined_hands=parameters.max_refined_hands,
         threads=parameters.threads or None,
         opener=opener,
@@ -88,11 +94,11 @@ class DetectorNode(LifecycleNode):
     """Publishes the hands in every image.
 
     Args:
-        load: makes the estimator; tests put their own here.
+        load: opens the estimator; tests replace it.
         node_options: of rclpy's Node, such as `namespace` and `parameter_overrides`.
 
     Raises:
-        HandmeshError: a parameter given at start is not possible.
+        HandmeshError: a parameter given at the start has an impossible value.
     """
 
     def __init__(
@@ -109,7 +115,7 @@ class DetectorNode(LifecycleNode):
         self._depth = DepthScaling(self._warn)
         self._tracking = HandTracking(self._warn)
         self._calibration = CalibrationService(self, self._depth.meter)
-        self._processing: HandProcessing | None = None
+        self._pipeline: HandPipeline | None = None
         self._worker: NewestItemWorker[ImageMessage] | None = None
         self._late_worker: NewestItemWorker[ImageMessage] | None = None
         self._publishers_made: list[Any] = []
@@ -124,14 +130,14 @@ class DetectorNode(LifecycleNode):
         return self._parameter_server.current
 
     def start(self) -> bool:
-        """Configure and activate, as a lifecycle manager would; return whether it worked."""
+        """Configure and activate, as a lifecycle manager would; return whether both succeeded."""
         return (
             self.trigger_configure() == TransitionCallbackReturn.SUCCESS
             and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
         )
 
     def stop(self) -> None:
-        """Leave the active state if the node is in it."""
+        """Deactivate the node if it is active."""
         if self._worker is not None:
             self.trigger_deactivate()
 
@@ -142,7 +148,7 @@ class DetectorNode(LifecycleNode):
         return self._transition("configure", state, *steps, undo=undo)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Publish the topology and look out for subscribers."""
+        """Publish the topology and watch for subscribers."""
         enable, disable = super().on_activate, super().on_deactivate
         undo = (self._deactivate, lambda: disable(state))
         return self._transition(
@@ -150,12 +156,12 @@ class DetectorNode(LifecycleNode):
         )
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe, take the markers off the screen and free the model."""
+        """Unsubscribe, delete the markers and free the model."""
         disable = super().on_deactivate
         return self._transition("deactivate", state, self._deactivate, lambda: disable(state))
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Remove the publishers."""
+        """Destroy the publishers."""
         return self._transition("clean up", state, self._deactivate, self._destroy_publishers)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -173,7 +179,7 @@ class DetectorNode(LifecycleNode):
         *steps: Callable[[], object],
         undo: tuple[Callable[[], object], ...] = (),
     ) -> TransitionCallbackReturn:
-        """Take the steps, or undo them where one fails; rclpy would swallow what they raise."""
+        """Run the steps, or undo them if one fails; rclpy would swallow what they raise."""
         try:
             for step in steps:
                 step()
@@ -190,10 +196,10 @@ class DetectorNode(LifecycleNode):
     def _LifecycleNodeMixin__change_state(  # noqa: N802
         self, transition_id: int
     ) -> TransitionCallbackReturn:
-        """Refuse a transition that the state does not have.
+        """Refuse a transition that the present state does not have.
 
         rclpy raises instead, so that the service change_state would never answer; its private
-        method is the only place where both the service and the triggers pass.
+        method is the only place that both the service and the triggers pass through.
         """
         state = self._state_machine.current_state[1]
         possible = {each[0]: each[1] for each in self._state_machine.available_transitions}
@@ -207,7 +213,7 @@ class DetectorNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _open_model(self) -> None:
-        if self._processing is not None:
+        if self._pipeline is not None:
             return
         estimator = self._load(self.parameters)
         try:
@@ -218,7 +224,7 @@ class DetectorNode(LifecycleNode):
         except HandmeshError:
             estimator.close()
             raise
-        self._processing = HandProcessing(detector, self._depth, self._tracking)
+        self._pipeline = HandPipeline(detector, self._depth, self._tracking)
         self._details = {"model": estimator.model_id, "backend": estimator.backend.name}
         self.get_logger().info(f"{estimator.model_id} runs on {estimator.backend.name}")
         lack = getattr(estimator, "lack", "")
@@ -253,13 +259,13 @@ class DetectorNode(LifecycleNode):
             )
         self._late_worker = None
         self._open_model()
-        assert self._processing is not None
-        template = self._processing.detector.template
-        self._topology.publish(topology_message(template, self._processing.model_id))
-        self._pictures = Pictures(template, self._markers, self._overlay)
+        assert self._pipeline is not None
+        template = self._pipeline.detector.template
+        self._topology.publish(topology_message(template, self._pipeline.model_id))
+        self._visualization = VisualizationPublisher(template, self._markers, self._overlay)
         self._worker = NewestItemWorker(self._process, self._complain)
         self._inputs.add_calibration(self._camera_infos.update)
-        # Not the node's clock: simulated time stands still while nobody plays.
+        # Not the node's clock: simulated time stands still while no bag is played.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_made = [
             self.create_timer(DEMAND_PERIOD_S, self._follow_demand_on, clock=steady),
@@ -276,25 +282,25 @@ class DetectorNode(LifecycleNode):
             worker, self._worker = self._worker, None
             if not worker.stop(STOP_PATIENCE_S):
                 # Closed under a running call, a model would free memory that is in use.
-                self._late_worker, self._processing = worker, None
+                self._late_worker, self._pipeline = worker, None
                 self.get_logger().warning(
                     f"The network has worked on one image for {STOP_PATIENCE_S:g} s and does not "
                     "end, so its model stays loaded until this process ends."
                 )
             self._tracking.pause()
-            self._pictures.clear()
-        if self._processing is not None:
-            self._processing.close()
-            self._processing = None
+            self._visualization.clear()
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
 
     def _is_wanted(self) -> bool:
-        """Return whether somebody subscribes to a result."""
+        """Return whether any result has a subscriber."""
         results = (self._hands, self._hands_raw, self._wrists, self._markers, self._overlay)
         everything = (*results, *self._robot.publishers)
         return any(publisher.get_subscription_count() for publisher in everything)
 
     def _follow_demand(self) -> None:
-        """Subscribe to images while results are wanted, so that cameras need not send in vain."""
+        """Subscribe to images only while results have subscribers, to save transport."""
         wanted, subscribed = not self.parameters.lazy or self._is_wanted(), self._inputs.has_images
         if wanted and not subscribed:
             self._wanted_since_s = time.monotonic()
@@ -315,21 +321,25 @@ class DetectorNode(LifecycleNode):
             self._statistics.receive(dropped=self._worker.put(message))
 
     def _process(self, message: ImageMessage) -> None:
-        """Find and publish the hands in one image; runs on the worker's thread."""
-        processing, parameters = self._processing, self.parameters
-        assert processing is not None
-        result = processing(message, parameters, now_s=self._now_s)
-        if processing is not self._processing:
-            return  # Nobody waited for this any more.
-        result.latency.age_ms = self._age_ms(message.header)
+        """Take one image through the pipeline; runs on the worker's thread."""
+        pipeline, parameters = self._pipeline, self.parameters
+        assert pipeline is not None
+        publish = partial(self._publish, pipeline=pipeline, parameters=parameters)
+        pipeline.process(message, parameters, publish, now_s=self._now_s)
+
+    def _publish(self, result: Result, *, pipeline: HandPipeline, parameters: Parameters) -> None:
+        """Publish the hands of one image, each form only if it has subscribers."""
+        if pipeline is not self._pipeline:
+            return  # The node was deactivated in the meantime.
+        result.latency.age_ms = self._age_ms(result.detection.header)
         self._hands.publish(result.array.to_bytes(result.latency))
         if self._wrists.get_subscription_count():
             self._wrists.publish(wrists_to_bytes(result.array))
         if self._hands_raw.get_subscription_count():
-            raw = processing.raw_array(result, parameters)
+            raw = pipeline.raw_array(result, parameters)
             self._hands_raw.publish(raw.to_bytes(result.latency))
         self._robot.publish(result.detection.header, result.taken, result.tracked, parameters)
-        self._pictures.publish(result.detection, result.tracked, parameters)
+        self._visualization.publish(result.detection, result.tracked, parameters)
         self._statistics.finish(FrameRecord.of(result, finished_s=time.monotonic()))
 
     def _now_s(self) -> float:
@@ -350,7 +360,7 @@ class DetectorNode(LifecycleNode):
             self.get_logger().warning(text)
 
     def _complain(self, error: Exception) -> None:
-        """Say what is wrong with an image; the next one may be good."""
+        """Log what is wrong with an image; the next one may be good."""
         known = isinstance(error, HandmeshError)
         text = str(error) if known else f"{type(error).__name__}: {error}"
         now_s = time.monotonic()

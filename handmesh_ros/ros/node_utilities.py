@@ -1,4 +1,4 @@
-"""What the programs that run nodes have in common: mistakes end them with one sentence each."""
+"""Utilities of the programs that run nodes: every error ends them with one sentence."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 _interrupted = threading.Event()
 
 _MIXED = "Sequence should be of same type"
-"""What ROS says of a list such as [0.4, 0, 0.3]."""
+"""ROS's message about a list such as [0.4, 0, 0.3]."""
 
 
 def run_program(name: str, work: Callable[[], int]) -> int:
-    """Do the work of a program; return its exit status, and say why where it cannot go on.
+    """Run a program; return its exit status, and print one sentence if it fails.
 
     Args:
         name: of the program; begins the sentence.

@@ -36,10 +36,10 @@ class Throttle:
         self._last_s: dict[str, float] = {}
 
     def allows(self, text: str, now_s: float) -> bool:
-        """Return whether the text may be said now; if so it counts as said."""
+        """Return whether the text may be logged now; if so its period starts anew."""
         key = _NUMBER.sub("#", text)
         recent = {
-            said: last for said, last in self._last_s.items() if now_s - last < self._period_s
+            known: last for known, last in self._last_s.items() if now_s - last < self._period_s
         }
         allowed = key not in recent
         self._last_s = {**recent, key: now_s} if allowed else recent

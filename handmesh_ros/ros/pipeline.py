@@ -1,4 +1,4 @@
-"""What happens to every image, in the node and in `handmesh replay`: image message to results."""
+"""The way of an image, in the node and in `handmesh replay`: `HandPipeline.process`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from handmesh_ros.msg import LatencyBreakdown
 from handmesh_ros.ros.conversions.hand_array import HandArray
 from handmesh_ros.ros.conversions.messages import hand_array
 from handmesh_ros.ros.conversions.stamps import CaptureTimes
+from handmesh_ros.ros.decoding import ImageMessage
 from handmesh_ros.ros.depth import DepthScaling
-from handmesh_ros.ros.detection import Detection, HandDetector, ImageMessage
+from handmesh_ros.ros.detection import Detection, HandDetector
 from handmesh_ros.ros.parameters.schema import Parameters
 from handmesh_ros.ros.tracking import HandTracking
 from handmesh_ros.tracking.tracker import TrackedHands
@@ -22,15 +23,15 @@ from handmesh_ros.tracking.tracker import TrackedHands
 
 @dataclass(frozen=True)
 class Result:
-    """What is known after one image.
+    """What is published of one image.
 
     Attributes:
-        detection: what the network found, and in what.
-        taken: frame and time of the image: its header, with a stamp put right that cannot be.
-        hands: the same hands in the size that depth or a calibration gives them.
-        tracked: these hands over time, smoothed.
-        array: `tracked`, as it is published.
-        latency: where the time went; the age is not a number, it is the publisher's to fill in.
+        detection: the image and the hands detected in it.
+        taken: frame and capture time of the image; an impossible stamp is replaced.
+        hands: the same hands, scaled by depth or by a calibrated hand length.
+        tracked: these hands with identity, smoothed.
+        array: `tracked`, serialised but for the latencies.
+        latency: of each stage; `age_ms` is not a number until the publisher sets it.
     """
 
     detection: Detection
@@ -41,13 +42,13 @@ class Result:
     latency: LatencyBreakdown
 
 
-class HandProcessing:
-    """Finds, scales and follows the hands in the images of one camera; publishes nothing.
+class HandPipeline:
+    """Takes the images of one camera from message to result.
 
     Args:
-        detector: finds them in one image.
-        depth: gives them metric size; fed with depth images by somebody else.
-        tracking: follows them; outlives the detector, so that ids are never given twice.
+        detector: decodes images and detects hands.
+        depth: scales hands; the caller gives it the depth images.
+        tracking: tracks hands; outlives the detector, so that ids are never given twice.
     """
 
     def __init__(
@@ -63,34 +64,35 @@ class HandProcessing:
         """Name and version of the model."""
         return self.detector.estimator.model_id
 
-    def __call__(
-        self, message: ImageMessage, parameters: Parameters, *, now_s: Callable[[], float]
-    ) -> Result:
-        """Work on the next image.
+    def process(
+        self,
+        message: ImageMessage,
+        parameters: Parameters,
+        publish: Callable[[Result], None],
+        *,
+        now_s: Callable[[], float],
+    ) -> None:
+        """Process the next image: receive, decode, detect, scale, track, serialise, publish.
 
         Args:
             message: the image.
             parameters: in force.
-            now_s: tells the time in the clock of the stamps, seconds; asked again after the
-                network has run, because poses may be carried on to this moment.
+            publish: writes the result to topics or to a bag.
+            now_s: returns the time of the stamps' clock, seconds; asked again after the network
+                has run, because poses may be predicted for that moment.
 
         Raises:
             HandmeshError: the image cannot be used.
         """
-        stamp = self._capture_times.correct(message.header.stamp, now_s())
-        taken = Header(stamp=stamp, frame_id=message.header.frame_id)
-        detection = self.detector(
-            message,
-            parameters,
-            stamp_s=stamp.sec + 1e-9 * stamp.nanosec,
-            expect=lambda image_size: self._tracking.expected(taken, image_size, parameters),
-        )
+        taken = self._receive(message, now_s())
+        image = self.detector.decode(message, parameters)
+        expected = self._tracking.expected(taken, image.size, parameters)
+        stamp_s = taken.stamp.sec + 1e-9 * taken.stamp.nanosec
+        detection = self.detector.detect(image, parameters, stamp_s=stamp_s, expected=expected)
         start = time.perf_counter()
-        hands = self._depth(detection, parameters)
-        image_size = detection.rgb.shape[:2]
-        now = now_s()
-        tracked = self._tracking(hands, taken, image_size, parameters, now_s=now)
-        array = self._array(tracked, detection, parameters)
+        hands = self._depth.scale(detection, parameters)
+        tracked = self._tracking.update(hands, taken, image.size, parameters, now_s=now_s())
+        array = self._serialise(tracked, detection, parameters)
         latency = LatencyBreakdown(
             preprocess_ms=detection.preprocess_ms,
             inference_ms=detection.inference_ms,
@@ -98,20 +100,26 @@ class HandProcessing:
             publish_ms=1e3 * (time.perf_counter() - start),
             age_ms=float("nan"),
         )
-        return Result(detection, taken, hands, tracked, array, latency)
+        publish(Result(detection, taken, hands, tracked, array, latency))
 
     def raw_array(self, result: Result, parameters: Parameters) -> HandArray:
-        """Return the hands as they were found, unsmoothed, with their ids."""
-        tracked = result.tracked.measured(result.hands)
-        return self._array(tracked, result.detection, parameters)
+        """Return the hands as they were detected, unsmoothed, with their ids, serialised."""
+        observed = result.tracked.observed(result.hands)
+        return self._serialise(observed, result.detection, parameters)
 
     def close(self) -> None:
         """Free the model."""
         self.detector.close()
 
-    def _array(
+    def _receive(self, message: ImageMessage, now_s: float) -> Header:
+        """Return frame and capture time of an image."""
+        stamp = self._capture_times.correct(message.header.stamp, now_s)
+        return Header(stamp=stamp, frame_id=message.header.frame_id)
+
+    def _serialise(
         self, tracked: TrackedHands, detection: Detection, parameters: Parameters
     ) -> HandArray:
+        """Return hands as the rows of a HandMeshArray on the wire."""
         return hand_array(
             tracked,
             detection.header,

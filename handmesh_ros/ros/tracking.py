@@ -1,4 +1,4 @@
-"""The tracker behind the node's parameters; images of other frames included."""
+"""The tracker with the node's parameters; a change of camera resets it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ ALTERNATION_S = 5.0
 
 
 class HandTracking:
-    """Follows the hands of one camera.
+    """Tracks the hands of one camera.
 
     Args:
-        say: is told in one sentence when the clock jumps or two cameras send images.
+        warn: receives one sentence when the clock jumps or two cameras send images.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._tracker = Tracker(say)
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._tracker = Tracker(warn)
         self._source: tuple[str, tuple[int, int]] | None = None
         self._left_s: dict[tuple[str, tuple[int, int]], float] = {}
         self._pause = threading.Event()
 
     def pause(self) -> None:
-        """Images stop here: what comes later is no continuation. May be called on any thread."""
+        """End all tracks before the next image. May be called on any thread."""
         self._pause.set()
 
     def expected(
@@ -44,7 +44,7 @@ class HandTracking:
         There are none where that image does not continue the last one.
 
         Args:
-            header: of the image, with a stamp that can be believed.
+            header: of the image, with a valid stamp.
             image_size: (height, width) of the image, pixels.
             parameters: in force.
         """
@@ -53,7 +53,7 @@ class HandTracking:
             return np.zeros((0, 21, 2), np.float32)
         return self._tracker.expected(header.stamp.sec + 1e-9 * header.stamp.nanosec)
 
-    def __call__(
+    def update(
         self,
         hands: Hands,
         header: Header,
@@ -65,8 +65,8 @@ class HandTracking:
         """Return the hands of the next image with identity and state.
 
         Args:
-            hands: as they were found.
-            header: of the image, with a stamp that can be believed (`CaptureTimes`).
+            hands: the detections.
+            header: of the image, with a valid stamp (`CaptureTimes`).
             image_size: (height, width) of the image, pixels.
             parameters: in force.
             now_s: the node's time.
@@ -78,7 +78,7 @@ class HandTracking:
         if not parameters.track:
             shown = hands[: parameters.max_hands or None]
             untracked = TrackedHands.untracked(shown, pinch_ratio=parameters.pinch_ratio)
-            lost = self._tracker(hands[:0], stamp_s)
+            lost = self._tracker.update(hands[:0], stamp_s)
             return untracked.joined(lost) if len(lost) else untracked
         source = header.frame_id, image_size
         if self._source is not None and self._source != source:
@@ -86,7 +86,7 @@ class HandTracking:
             # One switch of size is a camera's new resolution; its hands are LOST, new ones begin.
             if self._source[0] != source[0] or abs(since_s) < ALTERNATION_S:
                 one, other = map(_describe, sorted([self._source, source]))
-                self._say(
+                self._warn(
                     f"Images of {one} and of {other} come on one topic, so all hands are new: "
                     "give each camera a detector of its own."
                 )
@@ -94,7 +94,7 @@ class HandTracking:
             self._tracker.reset()
         self._source = source
         ahead_s = min(max(now_s - stamp_s, 0.0), 1e-3 * parameters.prediction_limit_ms)
-        return self._tracker(
+        return self._tracker.update(
             hands,
             stamp_s,
             filters=filters_of(parameters),

@@ -1,14 +1,15 @@
-"""Which hand of many a robot follows: one side, and the same hand for as long as it is there."""
+"""Selection of the hand that a robot follows: one side, and the same hand while it is tracked."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from handmesh_ros.common.renamed import renamed_call
 from handmesh_ros.hand.hands import State
 
 
 class HandFollower:
-    """Keeps to one hand of one side.
+    """Follows one hand of one side.
 
     Args:
         side: LEFT or RIGHT.
@@ -18,7 +19,7 @@ class HandFollower:
         self._side = side
         self._track_id = 0
 
-    def __call__(self, message: Any) -> Any | None:
+    def follow(self, message: Any) -> Any | None:
         """Return the hand that is followed, or None while it is not seen.
 
         A new one is chosen, of those seen that of the best score, when the old one is gone.
@@ -37,3 +38,5 @@ class HandFollower:
             return None
         self._track_id = followed[0].track_id
         return followed[0] if followed[0].state == State.TRACKED else None
+
+    __call__ = renamed_call("follow")

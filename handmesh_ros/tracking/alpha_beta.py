@@ -1,4 +1,4 @@
-"""A One Euro filter that expects motion to go on, and rest too."""
+"""An alpha-beta (g-h) filter with the One Euro filter's adaptive cut-off and a dead band."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REST_NOISES, WIDEST_REST = 3.5, 3.0
 what is set."""
 
 
-class SteadyOneEuro(OneEuro):
+class AlphaBetaFilter(OneEuro):
     """Filters vectors with less lag in motion and less jitter at rest than One Euro.
 
     Two steps, with One Euro's cut-off that grows with speed in the first:

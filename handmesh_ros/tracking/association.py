@@ -1,11 +1,11 @@
-"""Which hand of this image is which track: by motion, pose, size and side together."""
+"""Association of detections with tracks by motion, pose, size and side."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from handmesh_ros.tracking.linear_assignment import least_cost_pairs
-from handmesh_ros.tracking.observation import Measurement
+from handmesh_ros.tracking.linear_assignment import solve_linear_assignment
+from handmesh_ros.tracking.observation import Observation
 from handmesh_ros.tracking.tracks import Tracks
 
 POSITION, DEPTH, ROTATION, POSE = (0.12, 1.5), (0.06, 0.7), (0.35, 3.0), (0.08, 0.5)
@@ -43,12 +43,14 @@ are where they were are not all moved along to make room for one that is new."""
 _NEVER = 1e6
 
 
-def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pair tracks with hands so that the costs of pairs and exchanges are least.
+def associate(
+    tracks: Tracks, seen: Observation, gap_s: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Associate tracks with observations at least total cost.
 
     Args:
         tracks: M.
-        seen: N hands of one image.
+        seen: N observations of one image.
         gap_s: (M,) time since each track was last seen.
 
     Returns:
@@ -62,17 +64,17 @@ def assign(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> tuple[np.nda
     spread = _position(tracks, gap_s) ** 2 * _sigma(DEPTH, gap_s) * _sigma(ROTATION, gap_s) ** 3
     total = np.where(cost <= WORST_COST, cost + 2.0 * np.log(spread), EXCHANGE)
     total = np.minimum(total, EXCHANGE)
-    rows, columns = least_cost_pairs(total)
+    rows, columns = solve_linear_assignment(total)
     paired = total[rows, columns] < EXCHANGE
     return rows[paired], columns[paired]
 
 
-def costs(tracks: Tracks, seen: Measurement, gap_s: np.ndarray) -> np.ndarray:
+def costs(tracks: Tracks, seen: Observation, gap_s: np.ndarray) -> np.ndarray:
     """Return the (M, N) cost of every pair: squared differences in standard deviations.
 
     Args:
         tracks: M.
-        seen: N hands of one image.
+        seen: N observations of one image.
         gap_s: (M,) time since each track was last seen.
     """
     expected, length = tracks.translation(gap_s), tracks.length[:, None]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 
-def least_cost_pairs(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def solve_linear_assignment(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pair rows with columns so that the sum of costs is least.
 
     Shortest augmenting paths (R. Jonker, A. Volgenant: A shortest augmenting path algorithm for
@@ -24,7 +24,7 @@ def least_cost_pairs(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not cost.size:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     if len(cost) > cost.shape[1]:
-        columns, rows = least_cost_pairs(cost.T)
+        columns, rows = solve_linear_assignment(cost.T)
         order = np.argsort(rows)
         return rows[order], columns[order]
     nearest = cost.argmin(1)

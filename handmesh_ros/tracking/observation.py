@@ -1,4 +1,4 @@
-"""The hands of one image in the coordinates that tracks are kept in, computed once per image."""
+"""Observations: the detections of one image in the state coordinates of the tracks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from handmesh_ros.hand.size import hand_length
 
 NEAREST_M = 1e-2
 SURE_SIDE = 0.95
-"""A single image counts as no surer of the side than this probability."""
+"""Upper bound of the probability of a side in a single image."""
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """N hands as parallel arrays.
+class Observation:
+    """N detections as parallel arrays.
 
     Attributes:
         points: (N, 25, 2) float64: x/z, y/z of the wrist; log of its z in metres and a zero;
@@ -56,7 +56,7 @@ class Measurement:
     refined: np.ndarray
 
     @classmethod
-    def of(cls, hands: Hands) -> Measurement:
+    def of(cls, hands: Hands) -> Observation:
         """Return the measurement that hands are."""
         wrist, turn = hands.translation, hands.rotations[:, 0]
         points = np.zeros((len(hands), 25, 2))
@@ -87,8 +87,8 @@ class Measurement:
     def __len__(self) -> int:
         return len(self.score)
 
-    def __getitem__(self, index: np.ndarray) -> Measurement:
+    def __getitem__(self, index: np.ndarray) -> Observation:
         """Return the chosen hands."""
         if len(index) == len(self) and (np.diff(index) == 1).all():
             return self  # All of them in order: the usual case.
-        return Measurement(**{name: values[index] for name, values in vars(self).items()})
+        return Observation(**{name: values[index] for name, values in vars(self).items()})

@@ -32,7 +32,7 @@ class Smoothing:
     Attributes:
         cutoff_hz: at rest; lower stands stiller, infinity does not smooth.
         beta: by how many Hz the cut-off rises per unit of speed; higher lags less.
-        rest: of a `SteadyOneEuro`: deviations much below it do not move the value.
+        rest: of a `AlphaBetaFilter`: deviations much below it do not move the value.
     """
 
     cutoff_hz: float

@@ -1,4 +1,4 @@
-"""Hands of one image after another to hands with identity, smoothed, with an honest state."""
+"""Multi-object tracking of hands: detections to tracks with identity, smoothing and state."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_attribute, renamed_call
 from handmesh_ros.hand.hands import Hands, State
 from handmesh_ros.teleop.gestures import PINCH_RATIO, GestureMemory
-from handmesh_ros.tracking.association import assign
-from handmesh_ros.tracking.observation import Measurement
+from handmesh_ros.tracking.association import associate
+from handmesh_ros.tracking.observation import Observation
 from handmesh_ros.tracking.occlusion import PATIENCE, hide
 from handmesh_ros.tracking.tracks import Filters, Tracks
 
@@ -26,27 +27,27 @@ FORWARD_JUMP_S = 10.0
 """A clock that goes forward by more between two images has jumped."""
 
 SLOWEST_STEP_S = 1.0
-"""A hand of the previous image is followed over a step of this length, however short it is waited
-for: slow images are no reason to begin anew."""
+"""A hand of the previous image is tracked over a step of this length, however short
+`lost_after_s` is: a low frame rate must not end tracks."""
 
 LONGEST_FOLLOWED_S = 0.3
-"""Between two images further apart a hand may have gone anywhere."""
+"""Longest step between two images over which positions are predicted."""
 
 HITS_TO_PREDICT = 3
-"""A hand seen in fewer images has no motion worth carrying on: it is lost when it is not seen."""
+"""Minimum number of observations for a predicted motion; with fewer, an unseen hand is lost."""
 
 
 @dataclass(frozen=True)
 class TrackedHands:
-    """The hands at the time of one image: those seen, best score first, then the unseen ones.
+    """The tracks at the time of one image: observed ones, best score first, then the others.
 
     Attributes:
-        hands: N, smoothed; of a predicted hand carried on by its motion, of a lost one the last.
+        hands: N, smoothed; predicted by the motion where not observed, the last state where lost.
         track_id: (N,) uint32, from 1 on; the same hand keeps it, none is given twice.
         state: (N,) uint8, values of `State`.
         age_s: (N,) float32, seconds since each hand was last seen; 0 when tracked.
-        measurement: (N,) int64, index of the hand among those given; -1 where it is not seen.
-        gesture: (N,) uint8, values of `grasp.gestures.Gesture`.
+        observation: (N,) int64, index of the associated detection; -1 where there is none.
+        gesture: (N,) uint8, values of `teleop.gestures.Gesture`.
         gesture_score: (N,) float32 in [0, 1], how clear the gesture is; fades while a hand is
             not seen.
     """
@@ -55,13 +56,15 @@ class TrackedHands:
     track_id: np.ndarray
     state: np.ndarray
     age_s: np.ndarray
-    measurement: np.ndarray
+    observation: np.ndarray
     gesture: np.ndarray
     gesture_score: np.ndarray
 
+    measurement = renamed_attribute("measurement", "observation")
+
     @classmethod
     def untracked(cls, hands: Hands, *, pinch_ratio: float = PINCH_RATIO) -> TrackedHands:
-        """Return hands as they were found, all with the id 0: not tracked."""
+        """Return detections as they are, all with id 0: not tracked."""
         count = len(hands)
         gesture, gesture_score = GestureMemory().update(
             hands.joints, np.arange(count), np.ones(count, bool), 0.0, pinch_ratio
@@ -71,7 +74,7 @@ class TrackedHands:
             track_id=np.zeros(count, np.uint32),
             state=np.zeros(count, np.uint8),
             age_s=np.zeros(count, np.float32),
-            measurement=np.arange(count),
+            observation=np.arange(count),
             gesture=gesture,
             gesture_score=gesture_score.astype(np.float32),
         )
@@ -95,19 +98,19 @@ class TrackedHands:
         }
         return TrackedHands(hands=Hands.joined([self.hands, others.hands]), **columns)
 
-    def measured(self, hands: Hands) -> TrackedHands:
-        """Return the hands as they were found, unsmoothed, with their ids.
+    def observed(self, hands: Hands) -> TrackedHands:
+        """Return the associated detections, unsmoothed, with their ids.
 
         Args:
-            hands: those given to the tracker.
+            hands: the detections given to the tracker.
         """
-        rows = np.flatnonzero(self.measurement >= 0)
+        rows = np.flatnonzero(self.observation >= 0)
         return TrackedHands(
-            hands=hands[self.measurement[rows]],
+            hands=hands[self.observation[rows]],
             track_id=self.track_id[rows],
             state=self.state[rows],
             age_s=self.age_s[rows],
-            measurement=self.measurement[rows],
+            observation=self.observation[rows],
             gesture=self.gesture[rows],
             gesture_score=self.gesture_score[rows],
         )
@@ -120,7 +123,7 @@ class Tracker:
     """Gives the hands of an image stream identity, smoothness and state.
 
     Args:
-        say: is told in one sentence when the clock jumps; None logs it.
+        say: receives one sentence when the clock jumps; None logs it.
     """
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
@@ -131,7 +134,7 @@ class Tracker:
         self._stamp_s: float | None = None
         self._is_ended = False
 
-    def __call__(
+    def update(
         self,
         hands: Hands,
         stamp_s: float,
@@ -142,10 +145,10 @@ class Tracker:
         max_hands: int = 0,
         pinch_ratio: float = PINCH_RATIO,
     ) -> TrackedHands:
-        """Take in the hands of the next image.
+        """Associate the detections of the next image with tracks and filter them.
 
         Args:
-            hands: as the estimator found them.
+            hands: the detections.
             stamp_s: capture time of the image.
             filters: smoothing; None takes the defaults, `Filters.off()` none.
             lost_after_s: a hand unseen for longer is reported lost, once, and its id ends; one
@@ -154,17 +157,17 @@ class Tracker:
             max_hands: follow at most this many hands; the others are not reported, or lost at
                 once. Those that are followed already come first, the oldest before all, so that
                 two hands do not take turns; then the best. 0 follows all.
-            pinch_ratio: as of `grasp.gestures.clarity`.
+            pinch_ratio: as of `teleop.gestures.clarity`.
         """
         tracks, layout = self._tracks, (hands.vertices.shape[1], hands.shape.shape[1])
         if tracks is None or tracks.layout != layout:
             tracks = self._tracks = Tracks(*layout)
         step_s, jumped = self._advance(stamp_s)
-        seen, gap_s = Measurement.of(hands), tracks.age_s + step_s
+        seen, gap_s = Observation.of(hands), tracks.age_s + step_s
         if jumped:
             rows = columns = np.zeros(0, np.intp)
         else:
-            rows, columns = assign(tracks, seen, gap_s)
+            rows, columns = associate(tracks, seen, gap_s)
             # Also when no image came for so long: who is seen then may be anybody.
             patience_s = np.maximum(_patience_s(tracks, lost_after_s), lost_after_s)
             waited_for = gap_s <= np.where(
@@ -174,14 +177,14 @@ class Tracker:
         tracks.age_s = gap_s
         if len(rows):
             tracks.update(rows, seen[columns], gap_s[rows], filters or Filters())
-        measurement = np.full(len(tracks), -1)
-        measurement[rows] = columns
-        hide(tracks, measurement >= 0)
+        observation = np.full(len(tracks), -1)
+        observation[rows] = columns
+        hide(tracks, observation >= 0)
         patience_s = _patience_s(tracks, lost_after_s)
-        lost = (measurement < 0) & ((tracks.age_s > patience_s) | jumped)
+        lost = (observation < 0) & ((tracks.age_s > patience_s) | jumped)
         room = max_hands or len(tracks) + len(hands)
         lost[np.flatnonzero(~lost)[room:]] = True
-        measurement[lost] = -1
+        observation[lost] = -1
 
         is_new = np.ones(len(hands), bool)
         is_new[columns] = False
@@ -189,19 +192,21 @@ class Tracker:
         if len(new):
             tracks.append(seen[new], np.arange(self._next_id, self._next_id + len(new)))
             self._next_id += len(new)
-            measurement = np.concatenate([measurement, new])
+            observation = np.concatenate([observation, new])
             lost = np.concatenate([lost, np.zeros(len(new), bool)])
             patience_s = np.concatenate([patience_s, np.zeros(len(new))])
-        result = self._report(tracks, measurement, lost, patience_s, ahead_s, pinch_ratio)
+        result = self._report(tracks, observation, lost, patience_s, ahead_s, pinch_ratio)
         if lost.any():
             tracks.keep(~lost)
         return result
+
+    __call__ = renamed_call("update")
 
     def expected(self, stamp_s: float) -> np.ndarray:
         """Return the (M, 21, 2) keypoints of the hands last seen, carried on to the next image.
 
         Args:
-            stamp_s: its capture time; too long after the last one, nobody knows where hands are.
+            stamp_s: its capture time; too long after the last one, nothing is expected.
         """
         if self._tracks is None or self._stamp_s is None or self._is_ended:
             return np.zeros((0, 21, 2), np.float32)
@@ -212,7 +217,7 @@ class Tracker:
         return self._tracks.keypoints(np.full(len(self._tracks), step_s))[rows]
 
     def reset(self) -> None:
-        """End all tracks: the next image is no continuation, with it they are lost."""
+        """End all tracks: with the next image they are reported lost."""
         self._is_ended = True
 
     def _advance(self, stamp_s: float) -> tuple[float, bool]:
@@ -240,20 +245,20 @@ class Tracker:
     def _report(
         self,
         tracks: Tracks,
-        measurement: np.ndarray,
+        observation: np.ndarray,
         lost: np.ndarray,
         patience_s: np.ndarray,
         ahead_s: float,
         pinch_ratio: float,
     ) -> TrackedHands:
-        state = np.where(lost, _LOST, np.where(measurement < 0, _PREDICTED, 0)).astype(np.uint8)
+        state = np.where(lost, _LOST, np.where(observation < 0, _PREDICTED, 0)).astype(np.uint8)
         fading = np.maximum(1.0 - tracks.age_s / np.maximum(patience_s, 1e-3), 0.0)
         fading = np.where(lost, 0.0, fading)
         score = tracks.score * fading
         hands = tracks.poses(np.where(lost, 0.0, tracks.age_s + ahead_s), score)
         assert self._stamp_s is not None
         gesture, clarity = self._gestures.update(
-            hands.joints, tracks.id, measurement >= 0, self._stamp_s, pinch_ratio
+            hands.joints, tracks.id, observation >= 0, self._stamp_s, pinch_ratio
         )
         order = np.lexsort((-score, state))
         return TrackedHands(
@@ -261,7 +266,7 @@ class Tracker:
             track_id=tracks.id[order].astype(np.uint32),
             state=state[order],
             age_s=tracks.age_s[order].astype(np.float32),
-            measurement=measurement[order],
+            observation=observation[order],
             gesture=gesture[order],
             gesture_score=(clarity * fading)[order].astype(np.float32),
         )

@@ -1,4 +1,4 @@
-"""All living tracks as parallel arrays: what is known of each hand, filtered over time."""
+"""The state of all tracks as parallel arrays, filtered over time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from handmesh_ros.hand.hands import Hands, ScaleSource
 from handmesh_ros.hand.rotations import matrices
-from handmesh_ros.tracking.alpha_beta import SteadyOneEuro
-from handmesh_ros.tracking.observation import NEAREST_M, Measurement
+from handmesh_ros.tracking.alpha_beta import AlphaBetaFilter
+from handmesh_ros.tracking.observation import NEAREST_M, Observation
 from handmesh_ros.tracking.one_euro import OFF, OneEuro, RotationOneEuro, Smoothing
 
 COAST_S = 0.15
@@ -72,8 +72,8 @@ class Tracks:
         length: (M,) hand length, metres, mean over the track.
         scale_source: (M,) uint8, values of `ScaleSource`.
         local_joints: (M, 21, 3) keypoints in the wrist's own frame, metres.
-        points: filter of `Measurement.points`.
-        turns: filter of `Measurement.turns`.
+        points: filter of `Observation.points`.
+        turns: filter of `Observation.turns`.
     """
 
     def __init__(self, vertex_count: int, shape_count: int) -> None:
@@ -93,7 +93,7 @@ class Tracks:
         self._colors = np.zeros((0, vertex_count, 3), np.float32)
         self._keypoint_scores = np.zeros((0, 21), np.float32)
         self._refined = np.zeros(0, bool)
-        self.points = SteadyOneEuro((1, 1, 23), 2, pooled=(False, False, False))
+        self.points = AlphaBetaFilter((1, 1, 23), 2, pooled=(False, False, False))
         self.turns = RotationOneEuro((1, 15), pooled=(False, True))
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class Tracks:
         """Number of vertices and of shape coefficients."""
         return self._vertices.shape[1], self._shape.shape[1]
 
-    def append(self, seen: Measurement, ids: np.ndarray) -> None:
+    def append(self, seen: Observation, ids: np.ndarray) -> None:
         """Start a track for each of the hands."""
         new: dict[str, np.ndarray] = {
             "id": ids,
@@ -139,7 +139,7 @@ class Tracks:
             else:
                 setattr(self, name, values[rows])
 
-    def update(self, rows: np.ndarray, seen: Measurement, step_s: np.ndarray, by: Filters) -> None:
+    def update(self, rows: np.ndarray, seen: Observation, step_s: np.ndarray, by: Filters) -> None:
         """Take in what an image shows.
 
         While the image contradicts the side that is locked, its mesh is one of the wrong side:
@@ -186,7 +186,7 @@ class Tracks:
         _blend(self._colors, which, seen.colors, slow[..., None].astype(np.float32))
 
     def expected_points(self) -> np.ndarray:
-        """Return the (M, 25, 2) points, as in `Measurement`, carried on for the tracks' ages."""
+        """Return the (M, 25, 2) points, as in `Observation`, carried on for the tracks' ages."""
         return self._carried_on(_coast(self.age_s))
 
     def keypoints(self, ahead_s: np.ndarray) -> np.ndarray:
@@ -272,7 +272,7 @@ class Tracks:
         return changed
 
     def _settle_size(
-        self, rows: np.ndarray | slice, seen: Measurement, changed: np.ndarray
+        self, rows: np.ndarray | slice, seen: Observation, changed: np.ndarray
     ) -> np.ndarray:
         """Average the hand length, of the best source so far; return (n,) its correction.
 
@@ -318,6 +318,6 @@ def _coast(ahead_s: np.ndarray) -> np.ndarray:
 
 
 def _translation(points: np.ndarray) -> np.ndarray:
-    """Return (M, 3) wrists of (M, 25, 2) points as in `Measurement`."""
+    """Return (M, 3) wrists of (M, 25, 2) points as in `Observation`."""
     depth = np.exp(points[:, 1, :1])
     return np.concatenate([points[:, 0] * depth, depth], axis=-1)

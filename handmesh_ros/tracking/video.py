@@ -1,35 +1,43 @@
-"""`VideoTracker`: the images of a video in, hands with identity out; no ROS."""
+"""`VideoTracker`: detection and tracking in a video; no ROS."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_call
+from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.estimator import Timings
-from handmesh_ros.inference.following import LOOK_EVERY, HandFollower, Look
+from handmesh_ros.inference.following import FULL_DETECTION_EVERY, VideoDetection, VideoDetector
 from handmesh_ros.inference.opening import HandFinder
 from handmesh_ros.tracking.tracker import TrackedHands, Tracker
 
 
 class VideoTracker:
-    """Finds and follows the hands of one video, as the node does with its defaults.
+    """Detects and tracks the hands of one video, as the node does with its defaults.
 
     Args:
-        estimator: finds hands.
-        look_every: images from one full look to the next; 1 looks at every image in full.
+        estimator: detects hands.
+        look_every: period of full detection, images; 1 runs it on every image.
+
+    Raises:
+        HandmeshError: `look_every` is not 1 or more.
 
     Attributes:
-        look: how the hands of the last image were found, and as they were found.
+        detection: the hands of the last image as they were detected, and how.
     """
 
-    def __init__(self, estimator: HandFinder, *, look_every: int = LOOK_EVERY) -> None:
-        self._find, self._tracker = HandFollower(estimator), Tracker()
+    def __init__(self, estimator: HandFinder, *, look_every: int = FULL_DETECTION_EVERY) -> None:
+        if not isinstance(look_every, int) or look_every < 1:
+            raise HandmeshError(f"look_every is {look_every!r}: give 1 or more.")
+        self._detector, self._tracker = VideoDetector(estimator), Tracker()
         self._look_every = look_every
-        self.look = Look(Hands.empty(), True, 0, Timings())
+        self.detection = VideoDetection(Hands.empty(), True, 0, Timings())
 
-    def __call__(
+    def update(
         self, image: np.ndarray, intrinsics: np.ndarray, stamp_s: float, **options: Any
     ) -> TrackedHands:
         """Return the hands at the time of the next image.
@@ -41,11 +49,17 @@ class VideoTracker:
             options: more of `Tracker`, such as `filters`.
 
         Raises:
-            HandmeshError: the image or the intrinsics cannot be used.
+            HandmeshError: the image or the intrinsics cannot be used, or the stamp is not finite.
         """
+        if not math.isfinite(stamp_s):
+            raise HandmeshError(f"The stamp of an image is {stamp_s}: give seconds.")
         expected = self._tracker.expected(stamp_s)
-        self.look = self._find(image, intrinsics, stamp_s, expected, look_every=self._look_every)
-        return self._tracker(self.look.hands, stamp_s, **options)
+        self.detection = self._detector.detect(
+            image, intrinsics, stamp_s, expected, look_every=self._look_every
+        )
+        return self._tracker.update(self.detection.hands, stamp_s, **options)
+
+    __call__ = renamed_call("update")
 
     def reset(self) -> None:
         """The next image is no continuation."""

@@ -1,1 +1,1 @@
-"""Hands for people to see: drawn on images, as GLB, in Rerun, on a report page."""
+"""Hands for people to see."""

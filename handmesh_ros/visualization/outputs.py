@@ -11,7 +11,7 @@ import numpy as np
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.media.sources import Source
-from handmesh_ros.media.videos import Frame
+from handmesh_ros.media.videos import MediaFrame
 from handmesh_ros.tracking.tracker import Tracker
 
 
@@ -31,7 +31,7 @@ class Found:
     """
 
     source: Source
-    frame: Frame
+    frame: MediaFrame
     hands: Hands
     track_id: np.ndarray
     intrinsics: np.ndarray
@@ -60,16 +60,16 @@ class Output(Protocol):
 
 
 class TrackIds:
-    """Tells which hands of successive frames are the same; the hands stay as they were found."""
+    """Gives the hands of successive frames track ids; the detections stay unchanged."""
 
     def __init__(self) -> None:
         self._tracker = Tracker(say=lambda _: None)
 
-    def __call__(self, hands: Hands, frame: Frame) -> np.ndarray:
+    def update(self, hands: Hands, frame: MediaFrame) -> np.ndarray:
         """Return (N,) uint32 track ids; 0 in a photograph and for a hand that is not tracked."""
         track_id = np.zeros(len(hands), np.uint32)
         if frame.time_s is not None:
-            tracked = self._tracker(hands, frame.time_s)
-            seen = tracked.measurement >= 0
-            track_id[tracked.measurement[seen]] = tracked.track_id[seen]
+            tracked = self._tracker.update(hands, frame.time_s)
+            seen = tracked.observation >= 0
+            track_id[tracked.observation[seen]] = tracked.track_id[seen]
         return track_id

@@ -23,7 +23,7 @@ def run(*options: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, str(SCRIPT), *options],
         cwd=ROOT,
-        env={**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "PYTHONPATH": path()},
+        env={**os.environ, "PYTHONPATH": path()},
         capture_output=True,
         text=True,
         timeout=120,

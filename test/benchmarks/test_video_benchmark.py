@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def at(x, y=0.05, z=0.6):
 
 
 @pytest.fixture(scope="module")
-def render():
+def renderer():
     try:
         return SceneRenderer(7, None, None)
     except HandmeshError as error:  # no EGL
@@ -29,25 +31,25 @@ def render():
 
 @pytest.mark.parametrize("is_right", SIDES)
 @pytest.mark.parametrize("size", [0.85, 1.1])
-def test_hands_are_drawn_where_the_truth_has_them(render, is_right, size):
+def test_hands_are_drawn_where_the_truth_has_them(renderer, is_right, size):
     (empty,) = frames_of(Actor(True, at(5.0)), duration_s=0.04)
     (frame,) = frames_of(Actor(is_right, at(0.02), size=size), duration_s=0.04)
     assert not len(empty.truth) and len(frame.truth) == 1
-    drawn = (render(frame).astype(int) != render(empty)).any(2)
+    drawn = (renderer.render(frame).astype(int) != renderer.render(empty)).any(2)
     points = frame.truth.keypoints_2d[0].round().astype(int)
     assert drawn[points[:, 1], points[:, 0]].mean() > 0.9
     top = np.flatnonzero(drawn.any(1))[0]
     assert abs(top - points[:, 1].min()) < 15, "nothing is drawn above the highest fingertip"
 
 
-def test_a_board_hides_a_hand(render):
+def test_a_board_hides_a_hand(renderer):
     seen, hidden = (
         frames_of(Actor(True, at(0.0), lambda _, hidden=hidden: hidden), duration_s=0.04)[0]
         for hidden in (False, True)
     )
     assert hidden.hidden.all() and hidden.screened.all() and not seen.hidden.any()
     points = seen.truth.keypoints_2d[0].round().astype(int)
-    changed = (render(seen).astype(int) != render(hidden)).any(2)
+    changed = (renderer.render(seen).astype(int) != renderer.render(hidden)).any(2)
     assert changed[points[:, 1], points[:, 0]].mean() > 0.9
 
 
@@ -81,6 +83,8 @@ def test_the_truth_scores_one_and_swapped_ids_cost():
 def test_side_and_rank_stand_for_an_identity():
     (frame,) = frames_of(*(Actor(side, at(0.1 * x)) for x, side in enumerate([True, False, True])),
                          duration_s=0.04)  # fmt: skip
-    ids, keypoints = Named(lambda image: frame.truth)(np.zeros((1, 1, 3), np.uint8), 0.0)
+    ids, keypoints = Named(SimpleNamespace(detect=lambda image: frame.truth)).find(
+        np.zeros((1, 1, 3), np.uint8), 0.0
+    )
     assert len(set(ids)) == len(ids) == 3 == len(keypoints)
     assert (ids % 2).tolist() == [1, 0, 1]

@@ -2,6 +2,7 @@ import argparse
 
 import pytest
 
+from handmesh_ros.cli.main import main
 from handmesh_ros.common.arguments import checked, count, namespace, number
 from handmesh_ros.errors import HandmeshError
 
@@ -40,3 +41,21 @@ def test_our_sentences_become_the_parsers():
 
     with pytest.raises(argparse.ArgumentTypeError, match="loud is no colour: take red."):
         checked(parse)("loud")
+
+
+def test_large_limits_are_written_with_all_their_digits():
+    with pytest.raises(argparse.ArgumentTypeError, match="from 1 to 250000000$"):
+        count(1, 250_000_000)("0")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--no-refine", "--effort", "best"], "best needs the refinement network"),
+        (["--no-refine", "--refinement-model", "refine"], "exclude each other"),
+    ],
+)
+def test_options_that_contradict_are_refused(capsys, tmp_path, options, reason):
+    with pytest.raises(SystemExit) as ended:
+        main(["detect", str(tmp_path), *options])
+    assert ended.value.code == 2 and reason in capsys.readouterr().err

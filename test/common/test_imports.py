@@ -102,6 +102,18 @@ def test_a_logger_that_is_made_meanwhile_still_reaches_the_stream(tmp_path, monk
     assert capsys.readouterr().err == "later\n"
 
 
+def test_a_logger_that_is_made_meanwhile_cannot_close_the_stream(tmp_path, monkeypatch, capsys):
+    """As absl's does when `logging` is shut down or configured again."""
+    text = "import logging\nhandler = logging.StreamHandler()"
+    (tmp_path / "closing_package.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with plain_errors():
+        import closing_package
+    closing_package.handler.stream.close()
+    print("still open", file=sys.stderr)
+    assert capsys.readouterr().err == "still open\n"
+
+
 def test_a_mistake_of_our_own_is_no_package_that_is_missing():
     with pytest.raises(ImportError) as error:
         from handmesh_ros import nothing_of_this_name  # noqa: F401

@@ -47,3 +47,40 @@ def test_names_are_imported_as_before():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "handmesh_ros.inference.estimator"
     assert done.stderr.count("DeprecationWarning") == 1
+
+
+class Counter:
+    def __init__(self):
+        self.total = 0
+
+    def add(self, number, *, times=1):
+        self.total += number * times
+        return self.total
+
+    __call__ = renamed.renamed_call("add")
+    count = renamed.renamed_attribute("count", "total")
+
+
+def test_an_object_that_was_called_calls_its_method():
+    counter = Counter()
+    with pytest.warns(DeprecationWarning, match=r"A call of a Counter is now add\(\)") as caught:
+        assert counter(2, times=3) == 6
+    assert caught[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match="Counter.count is now total"):
+        assert counter.count == 6
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("inference.multi_scale", "TwoLooks", "MultiScaleDetector"),
+        ("inference.multi_scale", "open_looks", "open_multi_scale"),
+        ("media.videos", "Frame", "MediaFrame"),
+    ],
+)
+def test_an_old_name_in_a_module_is_the_new_one(module, old, new):
+    found = importlib.import_module(f"handmesh_ros.{module}")
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
+        assert getattr(found, old) is getattr(found, new)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        getattr(found, "nothing")  # noqa: B009

@@ -110,15 +110,15 @@ def test_settings_that_are_none_are_one_sentence(tmp_path, content):
 def test_a_robot_hand_closes_with_the_person_s(tmp_path):
     pytest.importorskip("dex_retargeting", reason="needs dex-retargeting, torch and six")
     config = write_robot(tmp_path)
-    retarget = Retargeter(str(tmp_path), "", RIGHT, config=str(config))
-    assert set(retarget.joint_names) == {
+    retargeter = Retargeter(str(tmp_path), "", RIGHT, config=str(config))
+    assert set(retargeter.joint_names) == {
         f"{f}_{k}_joint" for f in ("thumb", "index") for k in (1, 2)
     }
-    index = [retarget.joint_names.index(f"index_{k}_joint") for k in (1, 2)]
+    index = [retargeter.joint_names.index(f"index_{k}_joint") for k in (1, 2)]
     sums = []
     for bend in (5, 25, 45):
         for _ in range(30):
-            angles = retarget(hand_of(bend))
+            angles = retargeter.retarget(hand_of(bend))
         sums.append(angles[index].sum())
     assert sums[0] < sums[1] - 0.2 < sums[2] - 0.4
 

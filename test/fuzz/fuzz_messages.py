@@ -28,7 +28,7 @@ from handmesh_ros.ros.conversions.stamps import CaptureTimes
 from handmesh_ros.ros.depth import DepthScaling
 from handmesh_ros.ros.detection import HandDetector
 from handmesh_ros.ros.parameters.schema import Parameters
-from handmesh_ros.ros.pipeline import HandProcessing
+from handmesh_ros.ros.pipeline import HandPipeline
 from handmesh_ros.ros.tracking import HandTracking
 
 TEMPLATE = HandTemplate.bundled()
@@ -59,8 +59,10 @@ class Pipeline:
         self.finder, self.infos = Finder(), CameraInfos()
         self.depth = DepthScaling(self._say)
         detector = HandDetector(self.finder, TEMPLATE, self.infos, self._say)
-        detector._first_image_s = float("-inf")  # says at once that there is no camera_info
-        self.run = HandProcessing(detector, self.depth, HandTracking(self._say))
+        detector._decoder._first_image_s = float(
+            "-inf"
+        )  # says at once that there is no camera_info
+        self.pipeline = HandPipeline(detector, self.depth, HandTracking(self._say))
 
     def _say(self, text: str) -> None:
         check_sentence(text)
@@ -68,13 +70,14 @@ class Pipeline:
 
     def __call__(self, message: Any, parameters: Parameters, now_s: float = 100.0) -> Any:
         """Return the result of an image, or None where it is refused with a sentence."""
+        results: list[Any] = []
         try:
-            result = self.run(message, parameters, now_s=lambda: now_s)
+            self.pipeline.process(message, parameters, results.append, now_s=lambda: now_s)
         except HandmeshError as problem:
             check_sentence(problem)
             return None
-        check_result(result, message)
-        return result
+        check_result(results[0], message)
+        return results[0]
 
 
 @st.composite

@@ -103,7 +103,7 @@ class Finder:
         )
         self.hands = make_hands(2)
 
-    def __call__(self, rgb: np.ndarray, intrinsics: np.ndarray) -> Hands:
+    def detect(self, rgb: np.ndarray, intrinsics: np.ndarray) -> Hands:
         """Check what a network would be given, and return the hands."""
         assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3
         check_intrinsics(np.asarray(intrinsics), rgb.shape[:2])

@@ -30,7 +30,7 @@ def project(points, intrinsics):
 
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (61, 47), (96, 128), (2000, 300)])
 def test_keypoints_are_the_joints_projected_with_the_source_intrinsics(estimator, size):
-    hands = estimator(image(*size), INTRINSICS)
+    hands = estimator.detect(image(*size), INTRINSICS)
     expected = project(hands.joints, INTRINSICS)
     np.testing.assert_allclose(hands.keypoints_2d, expected, atol=0.02)
     np.testing.assert_allclose(hands.box[:, :2], expected.min(axis=1), atol=0.02)
@@ -38,7 +38,7 @@ def test_keypoints_are_the_joints_projected_with_the_source_intrinsics(estimator
 
 
 def test_hand_found_on_both_sides_is_kept_once(estimator):
-    hands = estimator(image(), INTRINSICS)
+    hands = estimator.detect(image(), INTRINSICS)
     np.testing.assert_allclose(hands.score, [0.9, 0.8])
     assert hands.handedness.tolist() == [1, 0]
     np.testing.assert_allclose(hands.handedness_score, [0.95, 0.9])
@@ -47,22 +47,22 @@ def test_hand_found_on_both_sides_is_kept_once(estimator):
 
 
 def test_missing_intrinsics_assume_a_field_of_view(estimator):
-    hands = estimator(image(), None)
+    hands = estimator.detect(image(), None)
     expected = project(hands.joints, intrinsics_from_fov(480, 640, 60.0))
     np.testing.assert_allclose(hands.keypoints_2d, expected, atol=0.02)
 
 
 def test_no_hands_have_the_right_shapes(estimator):
-    hands = estimator(image(value=0))
+    hands = estimator.detect(image(value=0))
     assert len(hands) == 0
     assert hands.vertices.shape == (0, tiny_graph.VERTICES, 3)
 
 
 def test_threshold_can_change_between_calls(tiny_model):
     estimator = Estimator.from_file(tiny_model, score_threshold=0.85)
-    assert len(estimator(image())) == 1
+    assert len(estimator.detect(image())) == 1
     estimator.score_threshold = 0.0
-    assert len(estimator(image())) == 3
+    assert len(estimator.detect(image())) == 3
     estimator.score_threshold = None
     assert estimator.score_threshold == estimator.backend.sidecar.score_threshold
     with pytest.raises(HandmeshError, match="between 0 and 1"):
@@ -71,20 +71,20 @@ def test_threshold_can_change_between_calls(tiny_model):
 
 def test_images_of_changing_size_leave_no_trace(estimator, monkeypatch):
     seen = []
-    run = estimator.backend.__call__
+    run = estimator.backend.infer
     monkeypatch.setattr(
-        estimator,
-        "backend",
+        estimator.backend,
+        "infer",
         lambda pixels, camera: seen.append(pixels.copy()) or run(pixels, camera),
     )
     for size in ((480, 640), (300, 100), (480, 640)):
-        estimator(image(*size, value=255))
+        estimator.detect(image(*size, value=255))
     np.testing.assert_array_equal(seen[0], seen[2])
     assert (seen[1][0, :, 40:] == 114).all()
 
 
 def test_timings_add_up(estimator):
-    estimator(image())
+    estimator.detect(image())
     timings = estimator.timings
     assert timings.inference_ms > 0
     assert timings.total_ms == pytest.approx(
@@ -94,10 +94,10 @@ def test_timings_add_up(estimator):
 
 def test_views_and_read_only_images_work(estimator):
     picture = np.random.default_rng(0).integers(1, 255, (240, 320, 3), dtype=np.uint8)
-    expected = estimator(picture, INTRINSICS).keypoints_2d
+    expected = estimator.detect(picture, INTRINSICS).keypoints_2d
     picture.flags.writeable = False
-    np.testing.assert_array_equal(estimator(picture, INTRINSICS).keypoints_2d, expected)
-    assert len(estimator(picture[::-2, ::-1, ::-1], INTRINSICS)) == 2
+    np.testing.assert_array_equal(estimator.detect(picture, INTRINSICS).keypoints_2d, expected)
+    assert len(estimator.detect(picture[::-2, ::-1, ::-1], INTRINSICS)) == 2
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_views_and_read_only_images_work(estimator):
 )
 def test_unusable_images_are_refused_in_one_sentence(estimator, picture, message):
     with pytest.raises(HandmeshError, match=message):
-        estimator(picture)
-    assert len(estimator(image())) == 2
+        estimator.detect(picture)
+    assert len(estimator.detect(image())) == 2
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_unusable_images_are_refused_in_one_sentence(estimator, picture, message
 )
 def test_unusable_intrinsics_are_refused_in_one_sentence(estimator, intrinsics):
     with pytest.raises(HandmeshError, match="intrinsics"):
-        estimator(image(), intrinsics)
+        estimator.detect(image(), intrinsics)
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_unusable_intrinsics_are_refused_in_one_sentence(estimator, intrinsics):
     ],
 )
 def test_numbers_that_are_not_finite_never_leave(estimator, monkeypatch, name):
-    run = estimator.backend.__call__
+    run = estimator.backend.infer
 
     def broken(pixels, camera):
         outputs = run(pixels, camera)
         outputs[name].reshape(len(outputs[name]), -1)[0, -1] = np.nan
         return outputs
 
-    monkeypatch.setattr(estimator, "backend", broken)
-    np.testing.assert_allclose(estimator(image()).score, [0.8, 0.6])
+    monkeypatch.setattr(estimator.backend, "infer", broken)
+    np.testing.assert_allclose(estimator.detect(image()).score, [0.8, 0.6])

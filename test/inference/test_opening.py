@@ -5,7 +5,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.backends.selection import open_backend
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.models import CAMERA_MODEL, DETAIL_MODEL, REFINEMENT_MODEL
-from handmesh_ros.inference.multi_scale import TwoLooks
+from handmesh_ros.inference.multi_scale import MultiScaleDetector
 from handmesh_ros.inference.opening import Models, open_finder
 
 
@@ -28,7 +28,7 @@ def test_the_bundled_models_find_and_refine_hands(tiny_model):
     finder = open_finder(opener=opener)
     assert opener.opened == [CAMERA_MODEL, REFINEMENT_MODEL]
     assert finder.refines and finder.model_id.startswith("mobile-")
-    assert len(finder(np.zeros((48, 64, 3), np.uint8))) == 0
+    assert len(finder.detect(np.zeros((48, 64, 3), np.uint8))) == 0
     finder.close()
     assert sorted(opener.closed) == sorted(opener.opened)
 
@@ -56,7 +56,11 @@ def test_bundled_models_go_with_bundled_models(models, effort, detail, refinemen
 
 def test_effort_loads_what_it_needs():
     balanced = open_finder(backend="onnxruntime", effort=Effort.BALANCED, refine=False)
-    assert isinstance(balanced.finder, TwoLooks) and not balanced.refines and not balanced.lack
+    assert (
+        isinstance(balanced.finder, MultiScaleDetector)
+        and not balanced.refines
+        and not balanced.lack
+    )
     balanced.close()
 
 
@@ -68,7 +72,7 @@ def test_a_refinement_model_that_cannot_be_used_is_an_error_or_a_reason(tiny_mod
     assert opener.closed == [tiny_model, tiny_model]
     finder = open_finder(Models(tiny_model, refinement_model=tmp_path / "none.onnx"))
     assert "There is no model" in finder.lack and not finder.refines
-    assert len(finder(np.full((60, 80, 3), 200, np.uint8))) == 2
+    assert len(finder.detect(np.full((60, 80, 3), 200, np.uint8))) == 2
     assert finder.problem == finder.lack
 
 

@@ -59,7 +59,9 @@ def test_pixels_land_where_the_map_says(size):
     centre, radius = np.array([0.63 * width, 0.41 * height]), 0.12 * min(size)
     disc = np.hypot(x - centre[0], y - centre[1]) < radius
     image = np.repeat((255 * disc).astype(np.uint8)[..., None], 3, axis=2)
-    network_image, _, letterbox = Preprocessor((256, 256))(image, intrinsics_from_fov(*size))
+    network_image, _, letterbox = Preprocessor((256, 256)).letterbox(
+        image, intrinsics_from_fov(*size)
+    )
     inside = network_image[0, : letterbox.size[0], : letterbox.size[1], 0].astype(float)
     rows, columns = np.indices(inside.shape)
     found = np.array([(columns * inside).sum(), (rows * inside).sum()]) / inside.sum()
@@ -68,9 +70,9 @@ def test_pixels_land_where_the_map_says(size):
 
 
 def test_padding_is_grey_right_and_below():
-    preprocess = Preprocessor((64, 64))
+    preprocessor = Preprocessor((64, 64))
     white = np.full((32, 64, 3), 255, np.uint8)
-    network_image, intrinsics, _ = preprocess(white, intrinsics_from_fov(32, 64))
+    network_image, intrinsics, _ = preprocessor.letterbox(white, intrinsics_from_fov(32, 64))
     assert network_image.shape == (1, 64, 64, 3) and network_image.dtype == np.uint8
     assert intrinsics.shape == (1, 4) and intrinsics.dtype == np.float32
     assert (network_image[0, :32] == 255).all() and (network_image[0, 32:] == PADDING_GREY).all()
@@ -78,7 +80,9 @@ def test_padding_is_grey_right_and_below():
 
 def test_image_of_the_input_size_passes_unchanged():
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    network_image, _, letterbox = Preprocessor((64, 96))(image, intrinsics_from_fov(64, 96))
+    network_image, _, letterbox = Preprocessor((64, 96)).letterbox(
+        image, intrinsics_from_fov(64, 96)
+    )
     np.testing.assert_array_equal(network_image[0], image)
     np.testing.assert_array_equal(letterbox.scale, 1.0)
 

@@ -23,7 +23,7 @@ class LightFinder(FakeFinder):
         super().__init__([], [])
         self.visible, self.sizes = visible, []
 
-    def __call__(self, image, intrinsics=None):
+    def detect(self, image, intrinsics=None):
         self.sizes.append(image.shape[:2])
         count, _, stats, centres = cv2.connectedComponentsWithStats(
             (image[..., 0] > 0).astype(np.uint8)
@@ -38,7 +38,7 @@ class LightFinder(FakeFinder):
             np.array([points for points, _ in found]).reshape(-1, 21, 2),
             np.array([score for _, score in found]),
         )
-        return super().__call__(image, intrinsics)
+        return super().detect(image, intrinsics)
 
 
 class SidedReader(FakeReader):
@@ -54,8 +54,8 @@ class SidedReader(FakeReader):
         super().__init__(spoil)
         self.shift = shift
 
-    def __call__(self, crops, to_image, intrinsics):
-        outputs = super().__call__(crops, to_image, intrinsics)
+    def infer(self, crops, to_image, intrinsics):
+        outputs = super().infer(crops, to_image, intrinsics)
         middles = np.array([middle_of(crop) for crop in crops])
         is_right = np.array([_greener_on_the_left(crop, crop[..., 1]) for crop in crops])
         outputs["handedness"] = np.where(is_right, 0.9, 0.1).astype(np.float32)
@@ -95,7 +95,7 @@ def teacher(visible=None, reader=None, proposers=()):
 
 
 def test_a_hand_is_found_once_with_its_side_and_both_readings_agree():
-    found = teacher()(scene((100, 120, 250)), 0.5)
+    found = teacher().detect(scene((100, 120, 250)), 0.5)
     assert len(found.score) == 1 and found.score[0] > 0.9
     assert found.readings.right_probability[0] == pytest.approx(0.9)
     assert found.readings.agree.all() and found.readings.gap[0] < 0.03
@@ -106,7 +106,7 @@ def test_a_hand_is_found_once_with_its_side_and_both_readings_agree():
 @given(st.integers(60, 100), st.integers(60, 180), st.integers(190, 260))
 def test_the_mirror_image_gives_the_mirrored_hands(x, y, other):
     image = scene((x, y, 250), (other, 120, 240))
-    one, mirrored = teacher()(image, 0.5), teacher()(image[:, ::-1], 0.5)
+    one, mirrored = teacher().detect(image, 0.5), teacher().detect(image[:, ::-1], 0.5)
     assert len(one.score) == len(mirrored.score) == 2
     order = np.argsort(one.readings.keypoints[:, 0, 0])
     back = mirrored_points(mirrored.readings.keypoints, image.shape[1])
@@ -155,7 +155,7 @@ def test_other_proposers_are_heeded():
         return hands_of(np.array([hand_at(100, 120, 60)]), np.array([0.5]))
 
     seen = teacher(lambda x, y, width: False, proposers=[propose])
-    assert len(seen(scene((100, 120, 250)), 0.5).score) == 1
+    assert len(seen.detect(scene((100, 120, 250)), 0.5).score) == 1
     assert asked == [(*SHAPE, 3)] * 2
 
 
@@ -167,17 +167,17 @@ def test_candidates_of_next_to_no_score_are_read_and_weaker_ones_are_not():
 
 def test_readings_that_name_one_side_in_both_images_disagree():
     class Stubborn(SidedReader):
-        def __call__(self, crops, to_image, intrinsics):
-            outputs = super().__call__(crops, to_image, intrinsics)
+        def infer(self, crops, to_image, intrinsics):
+            outputs = super().infer(crops, to_image, intrinsics)
             outputs["handedness"][:] = 0.9
             return outputs
 
-    found = teacher(reader=Stubborn())(scene((100, 120, 250)))
+    found = teacher(reader=Stubborn()).detect(scene((100, 120, 250)))
     assert found.readings.gap[0] < 0.03 and not found.readings.agree.any()
 
 
 def test_keypoints_that_move_with_the_mirror_disagree():
-    found = teacher(reader=SidedReader(shift=8))(scene((100, 120, 250)))
+    found = teacher(reader=SidedReader(shift=8)).detect(scene((100, 120, 250)))
     assert found.readings.is_same_side.all() and found.readings.gap[0] > 0.1
     assert not found.readings.agree.any()
 
@@ -186,18 +186,18 @@ def test_readings_that_differ_between_crops_of_one_hand_disagree():
     class Unsteady(SidedReader):
         """Names another side where the crop is large."""
 
-        def __call__(self, crops, to_image, intrinsics):
-            outputs = super().__call__(crops, to_image, intrinsics)
+        def infer(self, crops, to_image, intrinsics):
+            outputs = super().infer(crops, to_image, intrinsics)
             large = np.hypot(to_image[:, 0, 0], to_image[:, 1, 0]) > large_scale
             outputs["handedness"][large] = 1 - outputs["handedness"][large]
             return outputs
 
     region = hand_regions(hand_at(100, 120, 60)[None])[0]
     large_scale = 1.15 * np.hypot(region[0, 0], region[1, 0])
-    found = teacher(reader=Unsteady())(scene((100, 120, 250)))
+    found = teacher(reader=Unsteady()).detect(scene((100, 120, 250)))
     assert found.readings.presence.shape == (1, 8) and found.readings.gap[0] < 0.03
     assert not found.readings.is_same_side.any()
-    steady = teacher()(scene((100, 120, 250)))
+    steady = teacher().detect(scene((100, 120, 250)))
     assert steady.readings.agree.all()
 
 
@@ -205,31 +205,31 @@ def test_what_fails_upright_is_read_at_other_turns():
     class UpsideDown(SidedReader):
         """Sees hands in crops that are turned by half a circle."""
 
-        def __call__(self, crops, to_image, intrinsics):
-            outputs = super().__call__(crops, to_image, intrinsics)
+        def infer(self, crops, to_image, intrinsics):
+            outputs = super().infer(crops, to_image, intrinsics)
             outputs["score"][to_image[:, 1, 1] > -0.1] = 0.001
             points = outputs["joints_2d"]
             outputs["joints_2d"] = points.min(1)[:, None] + points.max(1)[:, None] - points
             return outputs
 
     image = scene((100, 120, 250))
-    found = teacher(reader=UpsideDown())(image, 0.5)
+    found = teacher(reader=UpsideDown()).detect(image, 0.5)
     assert len(found.score) == 1 and found.readings.keypoints[0, 0, 1] < 120  # its wrist is above
     weak = scene((100, 120, 20))
-    assert not len(teacher(reader=UpsideDown())(weak, 0.1).score)
+    assert not len(teacher(reader=UpsideDown()).detect(weak, 0.1).score)
 
 
 def test_numbers_that_are_not_finite_are_no_hands():
     def spoil(outputs):
         outputs["joints_2d"][:] = np.nan
 
-    found = teacher(reader=SidedReader(spoil))(scene((100, 120, 250)), 0.5)
+    found = teacher(reader=SidedReader(spoil)).detect(scene((100, 120, 250)), 0.5)
     assert len(found.score) == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 500)])
 def test_images_without_anything(size):
-    assert len(teacher()(np.zeros((*size, 3), np.uint8)).score) == 0
+    assert len(teacher().detect(np.zeros((*size, 3), np.uint8)).score) == 0
 
 
 def test_mirrored_regions_are_those_of_mirrored_hands_and_show_mirrored_crops():

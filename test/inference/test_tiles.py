@@ -24,9 +24,9 @@ def test_finds_come_back_in_pixels_of_the_image():
     cameras = []
 
     class Finder(FakeFinder):
-        def __call__(self, image, intrinsics):
+        def detect(self, image, intrinsics):
             cameras.append(intrinsics)
-            return super().__call__(image, intrinsics)
+            return super().detect(image, intrinsics)
 
     finder = Finder([hand_at(50, 60, 40)], [0.9])
     hands, timings = propose_on_tiles(finder, _image(480, 640), CAMERA)

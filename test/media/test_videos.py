@@ -16,7 +16,7 @@ from picture_files import place, show_from, widen, write_video
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.media import videos
 from handmesh_ros.media.containers import read_container
-from handmesh_ros.media.videos import read_video, video_rate
+from handmesh_ros.media.videos import pace_rate, read_video, video_rate
 
 
 def picture(number=0, size=(64, 96)):
@@ -191,6 +191,42 @@ def test_a_rate_that_a_container_only_pretends(monkeypatch, rate, step_s, real):
     times_s = list(step_s * np.arange(40))
     monkeypatch.setattr(cv2, "VideoCapture", lambda path: Times(times_s, rate))
     assert video_rate(Path("clip.webm")) == pytest.approx(real)
+
+
+@pytest.mark.parametrize(
+    ("rate", "steps_s", "drawn"),
+    [
+        (30.0, [1 / 30] * 60, 30.0),
+        (30.0, [0.033, 0.034] * 30, 30.0),  # whole milliseconds
+        (30.0, [0.02, 0.0467] * 30, 50.0),
+        (24.0, [1 / 60] * 60 + [1 / 15] * 60, 60.0),  # half at 60, half at 15 images a second
+        (30.0, [1 / 30] * 200 + [0.001], 30.0),  # one frame out of place
+        (30.0, [0.001] * 60, 120.0),
+        (30.0, [], 30.0),
+    ],
+)
+def test_a_drawn_video_has_a_place_for_every_frame(monkeypatch, rate, steps_s, drawn):
+    times_s = [0.0, *np.cumsum(steps_s)]
+    monkeypatch.setattr(cv2, "VideoCapture", lambda path: Times(times_s, rate))
+    assert pace_rate(Path("clip.mp4")) == pytest.approx(drawn, rel=1e-3)
+
+
+def test_frames_of_a_varying_rate_are_drawn_at_their_times(tmp_path, monkeypatch):
+    from handmesh_ros.cli import results
+    from handmesh_ros.common.output_paths import Originals
+    from handmesh_ros.media.sources import Source
+
+    times_s = [*np.arange(12) / 60, *(0.2 + np.arange(6) / 15)]
+    monkeypatch.setattr(results, "pace_rate", lambda path: 60.0)
+    writer = results.DrawingWriter(tmp_path, Originals([]))
+    with writer.drawing(Source(tmp_path / "clip.mov", Path("clip.mov"))):
+        for number, time_s in enumerate(times_s):
+            writer.add(np.full((48, 64, 3), 14 * number, np.uint8), time_s)
+    shown = {}
+    for frame in read_video(tmp_path / "clip.mp4"):
+        shown.setdefault(round(frame.image.mean() / 14), frame.time_s)
+    assert list(shown) == list(range(18))  # none is left out
+    np.testing.assert_allclose(list(shown.values()), times_s, atol=0.5 / 60)
 
 
 def test_frames_beyond_the_limit_are_refused(clip):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from found import flat_hands, found
+from found_hands import flat_hands, found
 
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.report.collector import Comparison, ReportCollector

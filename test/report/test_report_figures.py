@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from found import SIZE, flat_hands, found
+from found_hands import SIZE, flat_hands, found
 
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.report.collector import Comparison, ReportCollector

@@ -65,7 +65,7 @@ def test_what_depth_measures_can_be_calibrated_with(detection):
     scaling, parameters = DepthScaling(said.append), Parameters(use_depth=True)
     scaling.receive(depth_image(0.54))
     for _ in range(MIN_SAMPLES):
-        hands = scaling(detection, parameters)
+        hands = scaling.scale(detection, parameters)
     assert not said and hands.scale_source.tolist() == [ScaleSource.DEPTH]
     measured = scaling.meter.measure(RIGHT, time.monotonic())
     assert measured.count == MIN_SAMPLES
@@ -78,7 +78,8 @@ def test_depth_goes_the_way_of_the_colours(detection):
     scaling.receive(depth_image(0.54))
     nearer = replace(detection, align=lambda depth: np.float32(0.9) * depth)
     wrists = [
-        scaling(each, Parameters(use_depth=True)).joints[0, 0] for each in (detection, nearer)
+        scaling.scale(each, Parameters(use_depth=True)).joints[0, 0]
+        for each in (detection, nearer)
     ]
     np.testing.assert_allclose(wrists[1], 0.9 * wrists[0], rtol=1e-3)
     assert not said
@@ -88,7 +89,7 @@ def test_hands_in_an_assumed_size_are_no_measurement(detection):
     said = []
     scaling = DepthScaling(said.append)
     for _ in range(MIN_SAMPLES):
-        hands = scaling(detection, Parameters(use_depth=True))
+        hands = scaling.scale(detection, Parameters(use_depth=True))
     assert "No depth image" in said[0] and hands.scale_source.tolist() == [ScaleSource.ASSUMED]
     with pytest.raises(HandmeshError, match="in 0 images"):
         scaling.meter.measure(RIGHT, time.monotonic())
@@ -119,11 +120,11 @@ def test_depth_in_another_unit_is_named_with_the_unit_that_helps(detection, enco
     kind = np.float32 if encoding == "32FC1" else np.uint16
     scaling.receive(depth_message(encoding, (TRUE_M / unit_m).astype(kind)))
     for _ in range(PATIENCE):
-        hands = scaling(detection, Parameters(use_depth=True))
+        hands = scaling.scale(detection, Parameters(use_depth=True))
     assert len(said) == 1 and f"set depth_unit_m to {unit_m:g}." in said[0]
     assert hands.scale_source.tolist() == [ScaleSource.ASSUMED]
     for _ in range(PATIENCE):
-        hands = scaling(detection, Parameters(use_depth=True, depth_unit_m=unit_m))
+        hands = scaling.scale(detection, Parameters(use_depth=True, depth_unit_m=unit_m))
     assert len(said) == 1 and hands.scale_source.tolist() == [ScaleSource.DEPTH]
     assert hand_length(hands.joints)[0] == pytest.approx(0.19 * 0.95, rel=0.05)
 
@@ -143,7 +144,7 @@ def test_depth_that_is_none_is_never_used_and_named(detection, encoding, values)
     scaling = DepthScaling(said.append)
     scaling.receive(depth_message(encoding, values))
     for _ in range(PATIENCE):
-        hands = scaling(detection, Parameters(use_depth=True))
+        hands = scaling.scale(detection, Parameters(use_depth=True))
     assert said and hands.scale_source.tolist() == [ScaleSource.ASSUMED]
     assert np.isfinite(hands.joints).all()
 
@@ -155,7 +156,7 @@ def test_a_hand_twice_too_large_is_believed_but_named(detection):
     scaling = DepthScaling(said.append)
     scaling.receive(depth_message("16UC1", (TRUE_M * 2000).astype(np.uint16)))
     for _ in range(PATIENCE):
-        hands = scaling(replace(detection, hands=small), Parameters(use_depth=True))
+        hands = scaling.scale(replace(detection, hands=small), Parameters(use_depth=True))
     assert hands.scale_source.tolist() == [ScaleSource.DEPTH]
     assert "probably 0.0005 m" in said[0]
 
@@ -165,5 +166,5 @@ def test_a_wall_behind_for_a_moment_is_no_unit(detection):
     scaling = DepthScaling(said.append)
     for number in range(4 * PATIENCE):
         scaling.receive(depth_image(2.4 if number % PATIENCE else 0.57))
-        scaling(detection, Parameters(use_depth=True))
+        scaling.scale(detection, Parameters(use_depth=True))
     assert not said

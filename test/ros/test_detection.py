@@ -30,9 +30,13 @@ class SeeingEstimator:
         sidecar=SimpleNamespace(score_threshold=0.5, hand_model=SimpleNamespace(vertices=778))
     )
 
-    def __call__(self, image, intrinsics):
+    def detect(self, image, intrinsics):
         self.image, self.intrinsics = image, intrinsics
         return Hands.empty()
+
+
+def detect(detector, message, parameters, **options):
+    return detector.detect(detector.decode(message, parameters), parameters, **options)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +56,9 @@ def test_the_lens_is_undone_on_request(settings, moved, focal):
     camera_infos.update(info)
     estimator = SeeingEstimator()
     template = SimpleNamespace(vertex_count=778, name="hand")
-    detect = HandDetector(estimator, template, camera_infos, said.append)
+    detector = HandDetector(estimator, template, camera_infos, said.append)
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
-    detection = detect(image_message(picture, Header()), Parameters(**settings))
+    detection = detect(detector, image_message(picture, Header()), Parameters(**settings))
     assert (estimator.image != picture).any() == moved
     assert estimator.intrinsics[0] == focal
     assert detection.rgb is estimator.image and detection.calibrated and not said
@@ -67,10 +71,10 @@ def test_a_distortion_that_cannot_be_undone_stays_in_the_images_and_is_said(mode
     camera_infos, said = CameraInfos(), []
     camera_infos.update(info)
     template = SimpleNamespace(vertex_count=778, name="hand")
-    detect = HandDetector(SeeingEstimator(), template, camera_infos, said.append)
+    detector = HandDetector(SeeingEstimator(), template, camera_infos, said.append)
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     for _ in range(2):
-        detection = detect(image_message(picture, Header()), Parameters(undistort=True))
+        detection = detect(detector, image_message(picture, Header()), Parameters(undistort=True))
         np.testing.assert_array_equal(detection.rgb, picture)
         assert detection.calibrated
     depth = picture[..., 0].astype(np.float32)
@@ -86,14 +90,16 @@ def test_an_impossible_lens_makes_the_calibration_doubtful():
     camera_infos, said = CameraInfos(), []
     camera_infos.update(info)
     template = SimpleNamespace(vertex_count=778, name="hand")
-    detect = HandDetector(SeeingEstimator(), template, camera_infos, said.append)
+    detector = HandDetector(SeeingEstimator(), template, camera_infos, said.append)
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     for _ in range(2):
-        detection = detect(image_message(picture, Header()), Parameters(undistort=True))
+        detection = detect(detector, image_message(picture, Header()), Parameters(undistort=True))
         np.testing.assert_array_equal(detection.rgb, picture)
         assert not detection.calibrated
     assert len(said) == 1 and "no lens has them" in said[0] and "calibrated: false" in said[0]
-    assert detect(image_message(picture, Header()), Parameters()).calibrated, "D is not used"
+    assert detect(detector, image_message(picture, Header()), Parameters()).calibrated, (
+        "D is not used"
+    )
 
 
 def test_depth_is_undistorted_with_the_colours_and_not_mixed():
@@ -103,16 +109,16 @@ def test_depth_is_undistorted_with_the_colours_and_not_mixed():
     camera_infos = CameraInfos()
     camera_infos.update(info)
     template = SimpleNamespace(vertex_count=778, name="hand")
-    detect = HandDetector(SeeingEstimator(), template, camera_infos, pytest.fail)
+    detector = HandDetector(SeeingEstimator(), template, camera_infos, pytest.fail)
     picture = np.zeros((240, 320, 3), np.uint8)
     picture[:40, :60] = 200
     depth = np.where(picture[..., 0] > 0, np.float32(0.5), np.float32(2.0))
-    straight = detect(image_message(picture, Header()), Parameters(undistort=True))
+    straight = detect(detector, image_message(picture, Header()), Parameters(undistort=True))
     seen, found = straight.rgb[..., 0], straight.align(depth)
     assert found.dtype == np.float32 and set(np.unique(found)) <= {0.0, 0.5, 2.0}
     assert (seen > 100).sum() < 0.9 * 40 * 60, "the lens shows too little"
     assert np.mean((seen > 100) == (found == 0.5)) > 0.998
-    as_it_is = detect(image_message(picture, Header()), Parameters())
+    as_it_is = detect(detector, image_message(picture, Header()), Parameters())
     np.testing.assert_array_equal(as_it_is.align(depth), depth)
 
 
@@ -121,45 +127,45 @@ def test_an_image_above_the_limit_is_refused_before_it_is_decoded(is_compressed)
     info = CameraInfos()
     estimator = SeeingEstimator()
     template = SimpleNamespace(vertex_count=778, name="hand")
-    detect = HandDetector(estimator, template, info, pytest.fail)
+    detector = HandDetector(estimator, template, info, pytest.fail)
     grey = np.full((40, 50, 3), 90, np.uint8)
     message: Image | CompressedImage = image_message(grey, Header())
     if is_compressed:
         data = cv2.imencode(".png", grey)[1].tobytes()
         message = CompressedImage(format="png", data=data)
-    assert detect(message, Parameters(max_pixels=2000)).rgb.shape == (40, 50, 3)
+    assert detect(detector, message, Parameters(max_pixels=2000)).rgb.shape == (40, 50, 3)
     with pytest.raises(
         HandmeshError, match="has 50 × 40 pixels, more than the 1999 of max_pixels"
     ):
-        detect(message, Parameters(max_pixels=1999))
+        detect(detector, message, Parameters(max_pixels=1999))
 
 
 def test_hands_that_cannot_be_refined_are_said_with_every_image():
     finder = FakeFinder([hand_at(40, 30, 30)], [0.9])
     estimator = RefiningEstimator(finder, None, lack="There is no model at x.onnx.")
     said = []
-    detect = HandDetector(estimator, HandTemplate.bundled(), CameraInfos(), said.append)
+    detector = HandDetector(estimator, HandTemplate.bundled(), CameraInfos(), said.append)
     grey = np.full((60, 80, 3), 90, np.uint8)
     for _ in range(2):
-        detection = detect(image_message(grey, Header()), Parameters())
+        detection = detect(detector, image_message(grey, Header()), Parameters())
         assert len(detection.hands) == 1 and not detection.hands.refined.any()
     assert said == ["Hands are not refined: There is no model at x.onnx."] * 2
-    detect(image_message(grey, Header()), Parameters(refine_hands=False))
+    detect(detector, image_message(grey, Header()), Parameters(refine_hands=False))
     assert len(said) == 2
 
 
 def test_known_hands_are_followed_without_a_look_at_the_whole_image():
     finder = FakeFinder([hand_at(150, 200)], [0.9])
     estimator = RefiningEstimator(finder, HandRefiner(FakeReader()))
-    detect = HandDetector(estimator, HandTemplate.bundled(), CameraInfos(), pytest.fail)
+    detector = HandDetector(estimator, HandTemplate.bundled(), CameraInfos(), pytest.fail)
     message = image_message(picture((150, 200, 255)), Header())
     expected = hand_at(150, 200)[None]
     full = [
-        detect(message, Parameters(), stamp_s=index / 30, expect=lambda size: expected).is_full
+        detect(detector, message, Parameters(), stamp_s=index / 30, expected=expected).is_full
         for index in range(5)
     ]
     assert full == [True, False, False, False, True]
     every = Parameters(look_every=1)
-    assert detect(message, every, stamp_s=0.2, expect=lambda size: expected).is_full
-    one = detect(message, Parameters(refine_hands=False), stamp_s=0.23)
+    assert detect(detector, message, every, stamp_s=0.2, expected=expected).is_full
+    one = detect(detector, message, Parameters(refine_hands=False), stamp_s=0.23)
     assert one.is_full and one.crops == 0 and not one.hands.refined.any()

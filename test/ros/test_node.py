@@ -416,9 +416,9 @@ class SlowEstimator:
     def __getattr__(self, name):
         return getattr(self._estimator, name)
 
-    def __call__(self, rgb, intrinsics):
+    def detect(self, rgb, intrinsics):
         time.sleep(self._seconds)
-        return self._estimator(rgb, intrinsics)
+        return self._estimator.detect(rgb, intrinsics)
 
 
 def test_a_model_is_not_closed_under_a_running_call(make_rig, image, monkeypatch):
@@ -426,10 +426,10 @@ def test_a_model_is_not_closed_under_a_running_call(make_rig, image, monkeypatch
     started, may_end, closed, loaded = threading.Event(), threading.Event(), [], []
 
     class Stuck(SlowEstimator):
-        def __call__(self, rgb, intrinsics):
+        def detect(self, rgb, intrinsics):
             started.set()
             assert may_end.wait(WAIT_S)
-            return super().__call__(rgb, intrinsics)
+            return super().detect(rgb, intrinsics)
 
         def close(self):
             closed.append(self)

@@ -29,9 +29,9 @@ class Follower:
 
     def __call__(self, at: Header, size=SIZE, **parameters) -> list[int]:
         now_s = at.stamp.sec + 1e-9 * at.stamp.nanosec
-        tracked = self.tracking(self.hands, at, size, Parameters(**parameters), now_s=now_s)
+        tracked = self.tracking.update(self.hands, at, size, Parameters(**parameters), now_s=now_s)
         self.lost = sorted(tracked.track_id[tracked.state == State.LOST].tolist())
-        seen = tracked.measurement >= 0
+        seen = tracked.observation >= 0
         return sorted(tracked.track_id[seen].tolist())
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -81,3 +82,20 @@ def test_makefile_lists_its_targets():
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     for target in ("demo", "test", "lint", "clean"):
         assert f"make {target}" in shown.stdout
+
+
+def test_a_second_make_waits_for_the_first(bootstrap, capsys):
+    order = []
+
+    def second():
+        with bootstrap.only_one():
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with bootstrap.only_one():
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert "Waiting for another `make`" in capsys.readouterr().out

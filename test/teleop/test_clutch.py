@@ -106,14 +106,16 @@ def frame_of(*hands):
 
 
 def test_a_follower_keeps_to_its_hand_until_it_is_gone():
-    follow = HandFollower(RIGHT)
-    assert follow(frame_of(Seen(1, 0.5), Seen(2, 0.8), Seen(3, 0.9, LEFT))).track_id == 2
-    assert follow(frame_of(Seen(1, 0.99), Seen(2, 0.3))).track_id == 2
-    assert follow(frame_of(Seen(1), Seen(2, state=State.PREDICTED))) is None
-    assert follow(frame_of(Seen(1), Seen(2))).track_id == 2
-    assert follow(frame_of(Seen(1), Seen(2, state=State.LOST))).track_id == 1
-    assert follow(frame_of(Seen(3, handedness=LEFT))) is None
-    assert follow(frame_of()) is None
+    follower = HandFollower(RIGHT)
+    assert follower.follow(frame_of(Seen(1, 0.5), Seen(2, 0.8), Seen(3, 0.9, LEFT))).track_id == 2
+    assert follower.follow(frame_of(Seen(1, 0.99), Seen(2, 0.3))).track_id == 2
+    assert follower.follow(frame_of(Seen(1), Seen(2, state=State.PREDICTED))) is None
+    assert follower.follow(frame_of(Seen(1), Seen(2))).track_id == 2
+    assert follower.follow(frame_of(Seen(1), Seen(2, state=State.LOST))).track_id == 1
+    assert follower.follow(frame_of(Seen(3, handedness=LEFT))) is None
+    assert follower.follow(frame_of()) is None
     unseen = Seen(5, 0.9, state=State.PREDICTED)
-    assert follow(frame_of(unseen, Seen(6, 0.4))).track_id == 6, "a hand that is seen comes first"
-    assert follow(frame_of(unseen)) is None
+    assert follower.follow(frame_of(unseen, Seen(6, 0.4))).track_id == 6, (
+        "a hand that is seen comes first"
+    )
+    assert follower.follow(frame_of(unseen)) is None

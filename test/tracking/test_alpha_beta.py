@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from handmesh_ros.tracking.alpha_beta import SteadyOneEuro
+from handmesh_ros.tracking.alpha_beta import AlphaBetaFilter
 from handmesh_ros.tracking.one_euro import OFF, Smoothing
 
 STEP_S = 1 / 30
@@ -12,12 +12,12 @@ STEADY = Smoothing(cutoff_hz=0.7, beta=10.0, rest=2.0 * NOISE)
 
 def filtered(values: np.ndarray, smoothing: Smoothing) -> np.ndarray:
     """One coordinate over time, (T,)."""
-    steady = SteadyOneEuro((1,), 1, pooled=(False,))
-    steady.append(values[:1, None, None])
+    alpha_beta = AlphaBetaFilter((1,), 1, pooled=(False,))
+    alpha_beta.append(values[:1, None, None])
     seen = [values[0]]
     for value in values[1:]:
-        steady.update(FIRST, np.full((1, 1, 1), value), np.array([STEP_S]), (smoothing,))
-        seen.append(steady.value[0, 0, 0])
+        alpha_beta.update(FIRST, np.full((1, 1, 1), value), np.array([STEP_S]), (smoothing,))
+        seen.append(alpha_beta.value[0, 0, 0])
     return np.array(seen)
 
 
@@ -53,14 +53,14 @@ def test_strong_noise_widens_the_rest_but_not_without_bound():
 
 
 def test_a_track_that_is_forgotten_takes_its_noise_along():
-    steady = SteadyOneEuro((1,), 1, pooled=(False,))
-    steady.append(np.zeros((2, 1, 1)))
+    alpha_beta = AlphaBetaFilter((1,), 1, pooled=(False,))
+    alpha_beta.append(np.zeros((2, 1, 1)))
     both, steps = np.array([0, 1]), np.full(2, STEP_S)
     for value in (0.3, -0.3, 0.3):
-        steady.update(both, np.array([[[value]], [[0.0]]]), steps, (STEADY,))
-    steady.keep(np.array([False, True]))
-    steady.update(FIRST, np.zeros((1, 1, 1)), steps[:1], (STEADY,))
-    assert len(steady.value) == 1 and steady.value[0, 0, 0] == 0.0
+        alpha_beta.update(both, np.array([[[value]], [[0.0]]]), steps, (STEADY,))
+    alpha_beta.keep(np.array([False, True]))
+    alpha_beta.update(FIRST, np.zeros((1, 1, 1)), steps[:1], (STEADY,))
+    assert len(alpha_beta.value) == 1 and alpha_beta.value[0, 0, 0] == 0.0
 
 
 def test_a_step_is_followed():
@@ -73,7 +73,7 @@ def test_off_follows_exactly():
 
 
 def test_equal_stamps_give_finite_numbers():
-    steady = SteadyOneEuro((1,), 1, pooled=(False,))
-    steady.append(np.zeros((1, 1, 1)))
-    steady.update(FIRST, np.ones((1, 1, 1)), np.zeros(1), (STEADY,))
-    assert np.isfinite(steady.value).all() and np.isfinite(steady.rate).all()
+    alpha_beta = AlphaBetaFilter((1,), 1, pooled=(False,))
+    alpha_beta.append(np.zeros((1, 1, 1)))
+    alpha_beta.update(FIRST, np.ones((1, 1, 1)), np.zeros(1), (STEADY,))
+    assert np.isfinite(alpha_beta.value).all() and np.isfinite(alpha_beta.rate).all()

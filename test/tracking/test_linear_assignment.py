@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from handmesh_ros.tracking.linear_assignment import least_cost_pairs
+from handmesh_ros.tracking.linear_assignment import solve_linear_assignment
 
 SHAPES = st.tuples(st.integers(0, 5), st.integers(0, 5))
 COSTS = arrays.arrays(float, SHAPES, elements=st.floats(-1e6, 1e6, width=32))
@@ -14,7 +14,7 @@ COSTS = arrays.arrays(float, SHAPES, elements=st.floats(-1e6, 1e6, width=32))
 
 @given(COSTS)
 def test_no_other_pairs_cost_less(cost):
-    rows, columns = least_cost_pairs(cost)
+    rows, columns = solve_linear_assignment(cost)
     assert len(rows) == len(columns) == min(cost.shape)
     assert (np.diff(rows) > 0).all() and len(set(columns)) == len(columns)
     wide = cost if cost.shape[0] <= cost.shape[1] else cost.T
@@ -32,4 +32,6 @@ def test_the_pairs_are_those_of_scipy(shape):
     for _ in range(20):
         cost = random.normal(size=shape) * 10
         cost[random.uniform(size=shape) < 0.3] = 1e6
-        np.testing.assert_array_equal(least_cost_pairs(cost), optimize.linear_sum_assignment(cost))
+        np.testing.assert_array_equal(
+            solve_linear_assignment(cost), optimize.linear_sum_assignment(cost)
+        )

@@ -22,7 +22,7 @@ def play(hidden, duration_s: float, other_z: float = 0.5, missed=()):
     tracker, reports = Tracker(), []
     for number, frame in enumerate(Stage(NO_NOISE).play(actors, duration_s)):
         found = frame.found[[]] if number in missed else frame.found
-        reports.append(tracker(found, frame.stamp_s, lost_after_s=LOST_AFTER_S))
+        reports.append(tracker.update(found, frame.stamp_s, lost_after_s=LOST_AFTER_S))
     truth = frame.truth.translation
     return reports, truth
 
@@ -85,5 +85,5 @@ def test_a_hand_that_nothing_hides_is_lost_as_ever():
     actors = [Actor(True, drifting(0.65), lambda time_s: time_s > 0.5), Actor(True, far)]
     tracker, states = Tracker(), []
     for frame in Stage(NO_NOISE).play(actors, 0.5 + LOST_AFTER_S + 0.2):
-        states.append(tracker(frame.found, frame.stamp_s).state.tolist())
+        states.append(tracker.update(frame.found, frame.stamp_s).state.tolist())
     assert [State.TRACKED, State.LOST] in states

@@ -40,7 +40,7 @@ def identities(actors: list[Actor], duration_s: float, noise: Noise = EXACT):
     """Which ids each true hand had while it was seen; what the tracker said at each image."""
     tracker, seen, reports = Tracker(), {}, []
     for frame in Stage(noise, seed=4).play(actors, duration_s):
-        report = tracker(frame.found, frame.stamp_s)
+        report = tracker.update(frame.found, frame.stamp_s)
         reports.append(report)
         wrists = report.hands.translation
         for name, wrist in zip(frame.identity, frame.truth.translation, strict=True):
@@ -54,27 +54,27 @@ def identities(actors: list[Actor], duration_s: float, noise: Noise = EXACT):
 def test_ids_begin_at_one_and_stay(pair):
     tracker = Tracker()
     for number in range(5):
-        report = tracker(pair, number * STEP_S)
+        report = tracker.update(pair, number * STEP_S)
     assert sorted(report.track_id.tolist()) == [1, 2]
     assert report.track_id.dtype == np.uint32
     assert (report.state == State.TRACKED).all() and (report.age_s == 0).all()
-    np.testing.assert_array_equal(report.measurement, [0, 1])
+    np.testing.assert_array_equal(report.observation, [0, 1])
 
 
 def test_gestures_belong_to_tracks_and_fade_while_a_hand_is_not_seen(pair):
     tracker, alone = Tracker(), GestureMemory()
     for number in range(5):
-        report = tracker(pair, number * STEP_S, filters=Filters.off())
+        report = tracker.update(pair, number * STEP_S, filters=Filters.off())
     ids, seen = np.arange(2), np.ones(2, bool)
     gesture, clear = alone.update(report.hands.joints, ids, seen, 0.0)
     np.testing.assert_array_equal(report.gesture, gesture)
     np.testing.assert_allclose(report.gesture_score, clear, atol=0.05)
-    unseen = tracker(pair[:0], 10 * STEP_S, filters=Filters.off())
+    unseen = tracker.update(pair[:0], 10 * STEP_S, filters=Filters.off())
     assert (unseen.state == State.PREDICTED).all() and unseen.gesture.dtype == np.uint8
     order = [unseen.track_id.tolist().index(identity) for identity in report.track_id]
     np.testing.assert_array_equal(unseen.gesture[order], gesture)
     assert (unseen.gesture_score[order] < report.gesture_score).all()
-    np.testing.assert_array_equal(report.measured(pair).gesture, gesture)
+    np.testing.assert_array_equal(report.observed(pair).gesture, gesture)
 
 
 @pytest.mark.parametrize("other_is_right", [False, True])
@@ -110,40 +110,40 @@ def test_lost_is_said_once_and_the_id_never_comes_back(pair):
     tracker, nothing = Tracker(), pair[[]]
     stamps = iter(STEP_S * np.arange(1000))
     for _ in range(4):
-        tracker(pair, next(stamps))
-    last = tracker(pair, next(stamps)).hands.joints
-    reports = [tracker(nothing, next(stamps), lost_after_s=0.31) for _ in range(15)]
+        tracker.update(pair, next(stamps))
+    last = tracker.update(pair, next(stamps)).hands.joints
+    reports = [tracker.update(nothing, next(stamps), lost_after_s=0.31) for _ in range(15)]
     states = [report.state.tolist() for report in reports]
     assert states[:9] == [[State.PREDICTED] * 2] * 9
     assert states[9] == [State.LOST] * 2
     assert states[10:] == [[]] * 5
     np.testing.assert_allclose(reports[9].hands.joints, last, atol=1e-6)
-    assert sorted(tracker(pair, next(stamps)).track_id.tolist()) == [3, 4]
+    assert sorted(tracker.update(pair, next(stamps)).track_id.tolist()) == [3, 4]
 
 
 def test_a_distance_misjudged_in_one_image_changes_no_id(pair):
     tracker = Tracker()
     for number in range(12):
-        before = tracker(pair, number * STEP_S)
-    after = tracker(farther(pair, [1.7, 1.0]), 12 * STEP_S)
+        before = tracker.update(pair, number * STEP_S)
+    after = tracker.update(farther(pair, [1.7, 1.0]), 12 * STEP_S)
     np.testing.assert_array_equal(after.track_id, before.track_id)
 
 
 def test_a_hand_at_three_times_the_distance_is_another_one(pair):
     tracker = Tracker()
     for number in range(12):
-        tracker(pair, number * STEP_S)
-    report = tracker(farther(pair, [3.0, 1.0]), 12 * STEP_S)
-    assert report.track_id[report.measurement == 0].tolist() == [3]
+        tracker.update(pair, number * STEP_S)
+    report = tracker.update(farther(pair, [3.0, 1.0]), 12 * STEP_S)
+    assert report.track_id[report.observation == 0].tolist() == [3]
 
 
 def test_a_hand_misjudged_before_it_vanishes_does_not_fly_away(pair):
     tracker, hand = Tracker(), pair[:1]
     for number in range(12):
-        tracker(hand, number * STEP_S)
+        tracker.update(hand, number * STEP_S)
     for number, factor in ((12, 1.7), (13, 2.0)):
-        last = tracker(farther(hand, [factor]), number * STEP_S)
-    carried = [tracker(pair[:0], number * STEP_S).hands for number in range(14, 26)]
+        last = tracker.update(farther(hand, [factor]), number * STEP_S)
+    carried = [tracker.update(pair[:0], number * STEP_S).hands for number in range(14, 26)]
     distance = np.array([hands.translation[0, 2] for hands in carried])
     assert (distance < 1.2 * last.hands.translation[0, 2]).all()
 
@@ -151,10 +151,10 @@ def test_a_hand_misjudged_before_it_vanishes_does_not_fly_away(pair):
 def test_a_camera_that_stood_still_ends_the_ids(pair):
     tracker = Tracker()
     for k in range(5):
-        before = tracker(pair, k / 30)
-    within = tracker(pair, 4 / 30 + 0.9)
+        before = tracker.update(pair, k / 30)
+    within = tracker.update(pair, 4 / 30 + 0.9)
     assert set(within.track_id) == set(before.track_id)
-    after = tracker(pair, 4 / 30 + 0.9 + 1.1)
+    after = tracker.update(pair, 4 / 30 + 0.9 + 1.1)
     lost = after.state == State.LOST
     assert set(after.track_id[lost]) == set(before.track_id)
     assert set(after.track_id[~lost]).isdisjoint(before.track_id) and (~lost).sum() == len(pair)
@@ -166,9 +166,9 @@ def test_hands_in_every_image_keep_their_ids_however_short_they_are_waited_for(
 ):
     tracker = Tracker()
     for number in range(6):
-        report = tracker(pair, number / rate_hz, lost_after_s=lost_after_s)
+        report = tracker.update(pair, number / rate_hz, lost_after_s=lost_after_s)
     assert report.track_id.tolist() == [1, 2] and (report.state == State.TRACKED).all()
-    gone = tracker(pair[:1], 6 / rate_hz, lost_after_s=lost_after_s)
+    gone = tracker.update(pair[:1], 6 / rate_hz, lost_after_s=lost_after_s)
     assert (gone.state.tolist() == [State.TRACKED, State.LOST]) == (lost_after_s < 1 / rate_hz)
 
 
@@ -180,9 +180,9 @@ def test_still_hands_keep_their_ids_when_one_goes_and_another_comes(apart_m):
 
     before, after, tracker = row(-1), row(-2), Tracker()
     for number in range(20):
-        report = tracker(before, number * STEP_S)
+        report = tracker.update(before, number * STEP_S)
     at = dict(zip(report.track_id.tolist(), report.hands.translation[:, 0], strict=True))
-    report = tracker(after, 20 * STEP_S)
+    report = tracker.update(after, 20 * STEP_S)
     seen = report.state == State.TRACKED
     assert seen.sum() == 4
     now = dict(zip(report.track_id[seen].tolist(), report.hands.translation[seen, 0], strict=True))
@@ -193,18 +193,18 @@ def test_still_hands_keep_their_ids_when_one_goes_and_another_comes(apart_m):
 
 def test_a_hand_seen_once_is_not_carried_on(pair):
     tracker = Tracker()
-    tracker(pair, 0.0)
-    assert (tracker(pair[[]], STEP_S).state == State.LOST).all()
-    assert len(tracker(pair[[]], 2 * STEP_S)) == 0
+    tracker.update(pair, 0.0)
+    assert (tracker.update(pair[[]], STEP_S).state == State.LOST).all()
+    assert len(tracker.update(pair[[]], 2 * STEP_S)) == 0
 
 
 def test_a_prediction_is_bounded():
     actor = Actor(True, swing((-0.1, 0.0, 0.6), (0.3, 0.0, 0.0), 1.0))
     tracker = Tracker()
     for frame in Stage(EXACT).play([actor], 0.2):
-        last = tracker(frame.found, frame.stamp_s).hands.translation[0]
+        last = tracker.update(frame.found, frame.stamp_s).hands.translation[0]
     none = frame.found[[]]
-    places = [tracker(none, 0.2 + 0.05 * i).hands.translation[0] for i in range(1, 12)]
+    places = [tracker.update(none, 0.2 + 0.05 * i).hands.translation[0] for i in range(1, 12)]
     assert np.linalg.norm(places[-1] - last) < 0.4
     assert np.linalg.norm(places[-1] - places[-2]) < 0.01
 
@@ -213,8 +213,8 @@ def test_poses_can_be_carried_on_to_now():
     actor = Actor(True, swing((0.0, 0.0, 0.6), (0.2, 0.0, 0.0), 4.0))
     behind, ahead = Tracker(), Tracker()
     for frame in Stage(EXACT).play([actor], 0.5):
-        late = behind(frame.found, frame.stamp_s).hands
-        early = ahead(frame.found, frame.stamp_s, ahead_s=0.05).hands
+        late = behind.update(frame.found, frame.stamp_s).hands
+        early = ahead.update(frame.found, frame.stamp_s, ahead_s=0.05).hands
     shift = early.translation[0, 0] - late.translation[0, 0]
     assert 0.5 < shift / (0.05 * 0.2 * 2 * np.pi / 4.0) < 1.1
 
@@ -224,31 +224,31 @@ def test_a_clock_that_jumps_resets_with_one_sentence(pair, jump_s, word):
     said: list[str] = []
     tracker = Tracker(said.append)
     for number in range(5):
-        tracker(pair, 100.0 + number * STEP_S)
-    report = tracker(pair, 100.0 + jump_s)
+        tracker.update(pair, 100.0 + number * STEP_S)
+    report = tracker.update(pair, 100.0 + jump_s)
     assert len(said) == 1 and word in said[0]
     assert sorted(report.track_id[report.state == State.LOST].tolist()) == [1, 2]
     assert sorted(report.track_id[report.state == State.TRACKED].tolist()) == [3, 4]
-    after = tracker(pair, 100.0 + jump_s + STEP_S)
+    after = tracker.update(pair, 100.0 + jump_s + STEP_S)
     assert sorted(after.track_id.tolist()) == [3, 4] and len(said) == 1
 
 
 def test_after_a_reset_hands_are_lost_once_and_others_begin(pair):
     tracker = Tracker(pytest.fail)
     for number in range(5):
-        tracker(pair, number * STEP_S)
+        tracker.update(pair, number * STEP_S)
     tracker.reset()
-    report = tracker(pair[:1], 5 * STEP_S)
+    report = tracker.update(pair[:1], 5 * STEP_S)
     assert report.track_id.tolist()[0] == 3 and report.state[0] == State.TRACKED
     assert sorted(report.track_id[report.state == State.LOST].tolist()) == [1, 2]
-    assert tracker(pair[:1], 6 * STEP_S).track_id.tolist() == [3]
+    assert tracker.update(pair[:1], 6 * STEP_S).track_id.tolist() == [3]
 
 
 def test_equal_and_overtaken_stamps_change_nothing(pair):
     said: list[str] = []
     tracker = Tracker(said.append)
     for stamp_s in (0.0, 0.0, 0.1, 0.07, 0.13):
-        report = tracker(pair, stamp_s)
+        report = tracker.update(pair, stamp_s)
         assert np.isfinite(report.hands.vertices).all()
         assert sorted(report.track_id.tolist()) == [1, 2]
     assert not said
@@ -262,13 +262,13 @@ def test_the_side_is_locked_and_its_mesh_held(pair):
     )
     tracker = Tracker()
     for number in range(20):
-        before = tracker(right, number * STEP_S)
+        before = tracker.update(right, number * STEP_S)
     for number in range(20, 24):
-        after = tracker(as_left, number * STEP_S)
+        after = tracker.update(as_left, number * STEP_S)
         assert after.hands.handedness[0] == 1
     np.testing.assert_allclose(after.hands.rotations, before.hands.rotations, atol=0.05)
     for number in range(24, 50):
-        after = tracker(as_left, number * STEP_S)
+        after = tracker.update(as_left, number * STEP_S)
     assert after.hands.handedness[0] == 0, "a wrong lock cannot be undone"
     assert after.track_id.tolist() == [1]
     np.testing.assert_allclose(after.hands.rotations, as_left.rotations, atol=1e-3)
@@ -279,7 +279,7 @@ def test_size_is_averaged_and_keeps_the_picture(pair):
     tracker, lengths = Tracker(), []
     for number in range(60):
         sized = rescaled(one, np.exp(random.normal(0.0, 0.1, 1)), one.scale_source)
-        found = tracker(sized, number * STEP_S, filters=Filters.off()).hands
+        found = tracker.update(sized, number * STEP_S, filters=Filters.off()).hands
         ratio = found.joints[..., :2] / found.joints[..., 2:]
         np.testing.assert_allclose(ratio, one.joints[..., :2] / one.joints[..., 2:], atol=1e-3)
         lengths.append(float(hand_length(found.joints)[0]))
@@ -291,10 +291,10 @@ def test_a_size_measured_by_depth_stays_when_depth_is_gone(pair):
     one, tracker = pair[:1], Tracker()
     measured = rescaled(one, np.array([1.2]), np.array([ScaleSource.DEPTH]))
     for number in range(5):
-        report = tracker(measured, number * STEP_S)
+        report = tracker.update(measured, number * STEP_S)
     assert report.hands.scale_source[0] == ScaleSource.DEPTH
     for number in range(5, 20):
-        report = tracker(one, number * STEP_S)
+        report = tracker.update(one, number * STEP_S)
     assert report.hands.scale_source[0] == ScaleSource.CALIBRATED
     np.testing.assert_allclose(report.hands.translation, 1.2 * one.translation, rtol=1e-2)
 
@@ -302,7 +302,7 @@ def test_a_size_measured_by_depth_stays_when_depth_is_gone(pair):
 def test_without_filters_hands_come_out_as_they_went_in(pair):
     tracker = Tracker()
     for number in range(3):
-        hands = tracker(pair, number * STEP_S, filters=Filters.off()).hands
+        hands = tracker.update(pair, number * STEP_S, filters=Filters.off()).hands
     for name in ("joints", "vertices", "rotations", "keypoints_2d", "box", "translation"):
         np.testing.assert_allclose(
             getattr(hands, name), getattr(pair, name), atol=2e-3, err_msg=name
@@ -320,7 +320,7 @@ def test_two_hands_of_one_side_are_two_tracks(pair):
     )
     both, tracker = Hands.joined([right, other]), Tracker()
     for number in range(3):
-        report = tracker(both, number * STEP_S)
+        report = tracker.update(both, number * STEP_S)
     assert sorted(report.track_id.tolist()) == [1, 2]
     assert (report.hands.handedness == 1).all()
 
@@ -330,24 +330,24 @@ def test_at_most_so_many_hands_are_followed_and_they_do_not_take_turns(pair):
     for number in range(12):
         score = random.uniform(0.7, 0.9, 2).astype(np.float32)
         hands = pair.replace(score=score)[np.argsort(-score)]
-        report = tracker(hands, number * STEP_S, max_hands=1)
+        report = tracker.update(hands, number * STEP_S, max_hands=1)
         assert (report.track_id.tolist(), report.state.tolist()) == ([1], [State.TRACKED])
-        assert len(report.measured(hands).hands) == 1
-    report = tracker(pair, 12 * STEP_S)
+        assert len(report.observed(hands).hands) == 1
+    report = tracker.update(pair, 12 * STEP_S)
     assert sorted(report.track_id.tolist()) == [1, 2]
-    report = tracker(pair, 13 * STEP_S, max_hands=1)
+    report = tracker.update(pair, 13 * STEP_S, max_hands=1)
     assert dict(zip(report.track_id.tolist(), report.state.tolist(), strict=True)) == {
         1: State.TRACKED,
         2: State.LOST,
     }
-    assert tracker(pair, 14 * STEP_S, max_hands=1).track_id.tolist() == [1]
+    assert tracker.update(pair, 14 * STEP_S, max_hands=1).track_id.tolist() == [1]
 
 
 def test_a_length_measured_anew_is_in_force_at_once(pair):
     tracker = Tracker()
     for number in range(150):
-        tracker(calibrated(pair, 0.17, 0.15), number * STEP_S, filters=Filters.off())
-    hands = tracker(calibrated(pair, 0.18, 0.19), 150 * STEP_S, filters=Filters.off()).hands
+        tracker.update(calibrated(pair, 0.17, 0.15), number * STEP_S, filters=Filters.off())
+    hands = tracker.update(calibrated(pair, 0.18, 0.19), 150 * STEP_S, filters=Filters.off()).hands
     found = dict(zip(hands.handedness.tolist(), hand_length(hands.joints).tolist(), strict=True))
     assert found == pytest.approx({0: 0.18, 1: 0.19}, rel=1e-3)
 
@@ -359,7 +359,7 @@ def test_the_length_of_the_other_side_is_not_taken(pair):
     own_m = hand_length(left.joints)[0]
     for number in range(60):
         hand = misread if number == 30 else left
-        report = tracker(calibrated(hand, 0.0, 0.15), number * STEP_S)
+        report = tracker.update(calibrated(hand, 0.0, 0.15), number * STEP_S)
     assert report.hands.handedness.tolist() == [0]
     assert report.hands.scale_source.tolist() == [ScaleSource.ASSUMED]
     assert hand_length(report.hands.joints)[0] == pytest.approx(own_m, rel=0.01)
@@ -368,17 +368,17 @@ def test_the_length_of_the_other_side_is_not_taken(pair):
 def test_a_length_that_is_taken_back_is_forgotten(pair):
     tracker, own_m = Tracker(), hand_length(pair.joints)
     for number in range(30):
-        tracker(calibrated(pair, 0.15, 0.15), number * STEP_S)
-    report = tracker(pair, 30 * STEP_S, filters=Filters.off())
+        tracker.update(calibrated(pair, 0.15, 0.15), number * STEP_S)
+    report = tracker.update(pair, 30 * STEP_S, filters=Filters.off())
     assert report.hands.scale_source.tolist() == [ScaleSource.ASSUMED] * 2
     np.testing.assert_allclose(
-        hand_length(report.hands.joints), own_m[report.measurement], rtol=0.01
+        hand_length(report.hands.joints), own_m[report.observation], rtol=0.01
     )
 
 
 def test_no_hands_at_all():
     tracker = Tracker()
-    assert len(tracker(Hands.empty(), 0.0)) == len(tracker(Hands.empty(), 0.1)) == 0
+    assert len(tracker.update(Hands.empty(), 0.0)) == len(tracker.update(Hands.empty(), 0.1)) == 0
 
 
 def test_jitter_shrinks():
@@ -387,7 +387,7 @@ def test_jitter_shrinks():
     for name, filters in (("raw", Filters.off()), ("filtered", Filters())):
         tracker, wrists = Tracker(), []
         for frame in Stage(STILL_NOISE).play([Actor(True, path)], 5.0):
-            report = tracker(frame.found, frame.stamp_s, filters=filters)
+            report = tracker.update(frame.found, frame.stamp_s, filters=filters)
             wrists.append(report.hands.translation[0])
         spread[name] = np.array(wrists[30:]).std(0)
     assert (spread["filtered"] < 0.5 * spread["raw"]).all()

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from found import TEMPLATE, flat_hands, found
+from found_hands import TEMPLATE, flat_hands, found
 
 from handmesh_ros.cli.main import main
 from handmesh_ros.common.output_paths import Originals

@@ -86,11 +86,11 @@ async function near({ target: card, isIntersecting }) {
   card.wanted = true;
   const { number } = card.image;
   const [picture, details] = await Promise.all([pictureOf(number), handsOf(number)]);
-  if (card.wanted) {
-    const wide = card.canvas.parentElement.clientWidth * Math.min(devicePixelRatio, 2);
-    // Portrait pictures do not fill the width.
-    const tall = (card.canvas.parentElement.clientHeight * wide) / card.canvas.parentElement.clientWidth;
-    card.canvas.width = Math.max(1, Math.round(Math.min(wide, (tall * card.image.w) / card.image.h)));
+  const { clientWidth, clientHeight } = card.canvas.parentElement;
+  if (card.wanted && clientWidth && clientHeight) {
+    // A picture fills the width or, if it is tall, the height.
+    const wide = Math.min(clientWidth, (clientHeight * card.image.w) / card.image.h);
+    card.canvas.width = Math.max(1, Math.round(wide * Math.min(devicePixelRatio, 2)));
     draw(card.canvas, card.image, picture, details, SHOW);
     card.dataset.drawn = "";
   }

@@ -137,7 +137,7 @@ def label_with_teacher(args: argparse.Namespace, output: Path) -> None:
         try:
             for name, image in read_unlabelled(files, output.parent, known, args.every or EVERY):
                 height, width = image.shape[:2]
-                found = teacher(image, loose)
+                found = teacher.detect(image, loose)
                 hands = label_findings(found, height, width, strict=strict, loose=loose)
                 images.append(LabelledImage(name, width, height, hands))
                 if time.monotonic() - saved > SAVED_AFTER_S:
@@ -239,7 +239,7 @@ def _opened(args: argparse.Namespace) -> Iterator[tuple[Teacher, str]]:
         if python is not None:
             mediapipe = MediaPipeBaseline(python)
             opened.callback(mediapipe.close)
-            proposers.append(lambda image: _moderate(mediapipe(image)))
+            proposers.append(lambda image: _moderate(mediapipe.detect(image)))
         teacher = open_teacher(args.backend, proposers)
         opened.callback(teacher.close)
         yield teacher, teacher.model_id + (" + MediaPipe Hands" if proposers else "")

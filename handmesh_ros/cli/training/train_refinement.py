@@ -15,7 +15,7 @@ from handmesh_ros.common.output_paths import check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.estimator import Estimator
-from handmesh_ros.inference.multi_scale import TwoLooks, open_looks
+from handmesh_ros.inference.multi_scale import MultiScaleDetector, open_multi_scale
 from handmesh_ros.inference.refining import CANDIDATE_SCORE
 from handmesh_ros.network.checkpoint import load_any
 from handmesh_ros.network.refinement import RefinementNetwork
@@ -111,8 +111,8 @@ def run(args: argparse.Namespace) -> int:
     check_place(args.output / LAST)
     network = start_network(args.init)
     features = args.features or args.output / "features"
-    with _finder(args.model) as find:
-        places = (features, network, find)
+    with _finder(args.model) as finder:
+        places = (features, network, finder)
         options = FeatureOptions(args.views, seed=args.seed)
         rendered = [f for d in args.data for f in shard_features(d, *places, options, args.model)]
         photographs = [
@@ -168,7 +168,7 @@ def _refinement(path: Path) -> RefinementNetwork:
     network = load_any(path)
     if not isinstance(network, RefinementNetwork):
         raise HandmeshError(
-            f"{path} is a network that looks at whole images: give a checkpoint that "
+            f"{path} is a network for whole images: give a checkpoint that "
             "`handmesh train-refinement` wrote."
         )
     return network
@@ -185,8 +185,8 @@ def _optimisation(args: argparse.Namespace) -> Optimisation:
 
 
 @contextmanager
-def _finder(model: str) -> Iterator[Estimator | TwoLooks]:
-    finder = open_looks(model, None, score_threshold=CANDIDATE_SCORE, threads=1)
+def _finder(model: str) -> Iterator[Estimator | MultiScaleDetector]:
+    finder = open_multi_scale(model, None, score_threshold=CANDIDATE_SCORE, threads=1)
     try:
         yield finder
     finally:

@@ -19,14 +19,14 @@ class Backend(Protocol):
     """Runs one graph.
 
     Attributes:
-        name: what runs it and where, for people, such as "ONNX Runtime 1.20 on CPU, 2 threads".
+        name: library, device and threads, such as "ONNX Runtime 1.20 on CPU, 2 threads".
         sidecar: the description of the graph.
     """
 
     name: str
     sidecar: Sidecar
 
-    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def infer(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once.
 
         Args:

@@ -32,7 +32,7 @@ def measure(open_named: Callable[[str], Backend]) -> dict[str, float]:
     for _ in range(_WARM_UP + _ROUNDS):
         for name, backend in backends.items():
             start = time.perf_counter()
-            backend(*inputs)
+            backend.infer(*inputs)
             samples[name].append(1e3 * (time.perf_counter() - start))
     for backend in backends.values():
         backend.close()

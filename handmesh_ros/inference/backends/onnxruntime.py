@@ -64,7 +64,7 @@ class OnnxRuntimeBackend:
         count = f", {threads} thread{'s' * (threads > 1)}" if threads else ""
         self.name = f"ONNX Runtime {onnxruntime.__version__} on {device}{count}"
 
-    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def infer(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
         given = dict(zip(self._input_names, inputs, strict=True))
         outputs = self._session.run(self._output_names, given)

@@ -74,7 +74,7 @@ class OpenVinoBackend:
         kind = "" if precision == "float32" else f" in {precision}"
         self.name = f"OpenVINO {version} on CPU{kind}, {used} thread{'s' * (used > 1)}"
 
-    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def infer(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
         given = dict(zip(self._input_names, inputs, strict=True))
         self._request.infer(given, share_inputs=True)

@@ -127,8 +127,8 @@ def compare(backend: Backend, reference: Backend, images: int = 6) -> Drift:
     """
     pairs = []
     for inputs in fixed_inputs(reference.sidecar, images):
-        expected = {name: values.copy() for name, values in reference(*inputs).items()}
-        found = {name: values.copy() for name, values in backend(*inputs).items()}
+        expected = {name: values.copy() for name, values in reference.infer(*inputs).items()}
+        found = {name: values.copy() for name, values in backend.infer(*inputs).items()}
         pairs.append((found, expected))
     return drift(pairs, reference.sidecar.score_threshold)
 

@@ -71,7 +71,7 @@ def open_backend(
     if not path.is_file():
         raise HandmeshError(
             f"There is no model at {path}: give the path of an exported .onnx file or a .ckpt, "
-            f"or one of the bundled {' and '.join(BUNDLED_MODELS)}."
+            f"or one of the bundled {', '.join(BUNDLED_MODELS)}."
         )
     if path.suffix not in (".onnx", ".ckpt"):
         raise HandmeshError(

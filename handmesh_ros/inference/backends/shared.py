@@ -71,10 +71,10 @@ class _Share:
         self._is_open = True
         self.name, self.sidecar = loaded.backend.name, loaded.backend.sidecar
 
-    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def infer(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
         with self._loaded.lock:
-            outputs = self._loaded.backend(*inputs)
+            outputs = self._loaded.backend.infer(*inputs)
             # The next run, of whoever, may overwrite them.
             return {name: values.copy() for name, values in outputs.items()}
 

@@ -98,10 +98,10 @@ class TorchBackend:
         return torch.cuda.max_memory_allocated() if self._device.type == "cuda" else None
 
     @torch.inference_mode()
-    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def infer(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the network once; see `Backend`."""
         if self._recording is not None:
-            return self._recording(*inputs)
+            return self._recording.replay(*inputs)
         outputs = self._network(*(torch.from_numpy(v).to(self._device) for v in inputs))
         return {name: values.cpu().numpy() for name, values in outputs.items()}
 
@@ -152,7 +152,7 @@ class _Recording:
             for (name, values), part in zip(outputs.items(), parts, strict=True)
         }
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
+    def replay(self, image: np.ndarray, intrinsics: np.ndarray) -> dict[str, np.ndarray]:
         """Run the network; the arrays returned are written over by the next call."""
         self._image_given.copy_(torch.from_numpy(image))
         self._image.copy_(self._image_given, non_blocking=True)

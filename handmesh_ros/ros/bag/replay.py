@@ -1,7 +1,7 @@
-"""The node's processing over a recorded bag: every image, as fast as it goes, the same each time.
+"""The node's pipeline over a recorded bag: every image, as fast as possible, reproducibly.
 
-Nothing here asks a clock: the time is that of recording, and a depth image that was recorded a
-little later than its colour image is waited for, as the node waits while the network runs.
+No clock is read: the time is that of recording. A depth image that was recorded a little later
+than its colour image is waited for, as the node waits while the network runs.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from handmesh_ros.msg import HandMeshArray, LatencyBreakdown
 from handmesh_ros.ros.bag.bags import BagReader, BagWriter, choose_topic, type_name
 from handmesh_ros.ros.conversions.camera_info import CameraInfos
 from handmesh_ros.ros.conversions.messages import topology_message, wrists_to_bytes
+from handmesh_ros.ros.decoding import ImageMessage
 from handmesh_ros.ros.depth import DepthScaling
-from handmesh_ros.ros.detection import HandDetector, ImageMessage
+from handmesh_ros.ros.detection import HandDetector
 from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters.schema import Parameters
-from handmesh_ros.ros.pipeline import HandProcessing
+from handmesh_ros.ros.pipeline import HandPipeline, Result
 from handmesh_ros.ros.tracking import HandTracking
 
 IMAGE_TYPES: dict[str, type[ImageMessage]] = {
@@ -34,7 +35,7 @@ IMAGE_TYPES: dict[str, type[ImageMessage]] = {
 }
 
 Progress = Callable[[int, int], None]
-"""Is told how many images are done, and of how many."""
+"""Receives the number of images done and their total."""
 
 DEPTH_PATIENCE_NS = 100_000_000
 """How much later than a colour image, by time of recording, its depth image may come."""
@@ -111,13 +112,13 @@ class Topics:
 
 @dataclass
 class Summary:
-    """What a replay did.
+    """Counts of a replay.
 
     Attributes:
-        images: that were worked on.
-        failed: of them, those that could not be used.
-        hands: over all images.
-        tracks: different hands; 0 without tracking.
+        images: processed images.
+        failed: those of them that could not be used.
+        hands: detected in all images.
+        tracks: number of tracks; 0 without tracking.
     """
 
     images: int = 0
@@ -127,12 +128,12 @@ class Summary:
 
 
 class Replay:
-    """Works through one bag.
+    """Processes one bag.
 
     Args:
-        estimator: finds the hands; stays the caller's.
-        parameters: of the node; `image_transport` and `lazy` mean nothing here.
-        say: is told, once each, what the node would have logged.
+        estimator: detects the hands; the caller closes it.
+        parameters: of the node; `image_transport` and `lazy` have no effect.
+        say: receives each text that the node would log, once.
 
     Raises:
         HandmeshError: the estimator's model and the hand model do not belong together.
@@ -149,10 +150,10 @@ class Replay:
         detector = HandDetector(
             estimator, HandTemplate.bundled(), self._camera_infos, self._say_once
         )
-        self._processing = HandProcessing(detector, self._depth, HandTracking(self._say_once))
+        self._pipeline = HandPipeline(detector, self._depth, HandTracking(self._say_once))
         self._summary = Summary()
 
-    def __call__(
+    def run(
         self, bag: BagReader, topics: Topics, results: BagWriter, namespace: str, tell: Progress
     ) -> Summary:
         """Write the results of every image.
@@ -162,7 +163,7 @@ class Replay:
             topics: of it.
             results: gets hands, hands_raw, wrists and topology, at the images' times.
             namespace: of these topics, such as "/robot"; "/" or "" for none.
-            tell: is told after every image.
+            tell: called after every image.
 
         Raises:
             HandmeshError: the bag is damaged, or not one of its images can be used.
@@ -173,8 +174,8 @@ class Replay:
             # The calibration holds for the images that were recorded before it, too.
             _, _, first = next(bag.messages([topics.camera_info]))
             self._take(first, CameraInfo, self._camera_infos.update)
-        detector = self._processing.detector
-        topology = topology_message(detector.template, self._processing.model_id)
+        detector = self._pipeline.detector
+        topology = topology_message(detector.template, self._pipeline.model_id)
         results.write(self._prefix + "topology", bag.start_ns, topology, latched=True)
         self._kind, total = IMAGE_TYPES[bag.type_of(topics.image)], bag.count(topics.image)
         waiting: deque[tuple[int, bytes]] = deque()
@@ -188,10 +189,10 @@ class Replay:
                 waiting.append((time_ns, data))
             patience_ns = 0 if topics.depth is None else DEPTH_PATIENCE_NS
             while waiting and waiting[0][0] + patience_ns <= time_ns:
-                self._work(*waiting.popleft())
+                self._process(*waiting.popleft())
                 tell(self._summary.images, total)
         for time_ns, data in waiting:
-            self._work(time_ns, data)
+            self._process(time_ns, data)
             tell(self._summary.images, total)
         return self._check(topics.image)
 
@@ -201,23 +202,29 @@ class Replay:
         except HandmeshError as problem:
             self._say_once(str(problem))
 
-    def _work(self, time_ns: int, data: bytes) -> None:
-        summary, parameters = self._summary, self._parameters
-        summary.images += 1
+    def _process(self, time_ns: int, data: bytes) -> None:
+        self._summary.images += 1
+        results: list[Result] = []
         try:
             message = _message(data, self._kind)
-            result = self._processing(message, parameters, now_s=lambda: 1e-9 * time_ns)
+            self._pipeline.process(
+                message, self._parameters, results.append, now_s=lambda: 1e-9 * time_ns
+            )
         except HandmeshError as problem:
-            summary.failed += 1
+            self._summary.failed += 1
             self._problem = str(problem)
             self._say_once(self._problem)
             return
+        self._publish(results[0], time_ns)  # Outside of `try`: a full disk ends the replay.
+
+    def _publish(self, result: Result, time_ns: int) -> None:
+        """Write the results of one image to the bag."""
         # Measured times would differ from run to run; not a number means not measured.
         nan = float("nan")
         unmeasured = LatencyBreakdown(
             preprocess_ms=nan, inference_ms=nan, decode_ms=nan, publish_ms=nan, age_ms=nan
         )
-        raw = self._processing.raw_array(result, parameters)
+        raw = self._pipeline.raw_array(result, self._parameters)
         for name, array in (("hands", result.array), ("hands_raw", raw)):
             self._results.write_serialized(
                 self._prefix + name, time_ns, array.to_bytes(unmeasured), HandMeshArray
@@ -225,6 +232,7 @@ class Replay:
         self._results.write_serialized(
             self._prefix + "wrists", time_ns, wrists_to_bytes(result.array), PoseArray
         )
+        summary = self._summary
         summary.hands += len(result.hands)
         summary.tracks = max([summary.tracks, *result.tracked.track_id.tolist()])
 

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from handmesh_ros.common.renamed import renamed_call
 from handmesh_ros.errors import HandmeshError
 
 BROWN_MODELS = ("plumb_bob", "rational_polynomial", "thin_prism", "tilted")
@@ -64,7 +65,7 @@ class Undistortion:
         except HandmeshError:
             pass
 
-    def __call__(
+    def undistort(
         self,
         image: np.ndarray,
         intrinsics: np.ndarray,
@@ -89,6 +90,8 @@ class Undistortion:
         """
         maps = self._find_maps(intrinsics, info, (image.shape[0], image.shape[1]))
         return image if maps is None else cv2.remap(image, *maps[interpolation], interpolation)
+
+    __call__ = renamed_call("undistort")
 
     def _find_maps(
         self, intrinsics: np.ndarray, info: Any, image_size: tuple[int, int]

@@ -63,7 +63,7 @@ def hand_layout(vertex_count: int) -> np.dtype:
 
 @dataclass(frozen=True)
 class HandArray:
-    """What a HandMeshArray says, but for its latencies, which are known last.
+    """The content of a HandMeshArray without its latencies, which are known last.
 
     Attributes:
         header: of the image.

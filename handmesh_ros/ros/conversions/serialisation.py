@@ -1,4 +1,4 @@
-"""`Hands` to the bytes that a publisher hands to DDS: what `handmesh bench` times."""
+"""`Hands` to the bytes of a HandMeshArray; `handmesh bench` times it."""
 
 from __future__ import annotations
 

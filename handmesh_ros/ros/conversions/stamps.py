@@ -1,4 +1,4 @@
-"""When images were taken, also those whose stamp says something impossible."""
+"""Capture times of images, including those with an impossible stamp."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LATEST_S = 2.0**31 - 1.0
 
 
 class CaptureTimes:
-    """Replaces single wrong stamps by what the node's clock tells, so that they are no jump.
+    """Replaces single wrong stamps by the time of the node's clock, so that they are no jump.
 
     A driver may send an image without stamp, or with one far in the future, between good ones. A
     clock that was really set forward shows in the node's clock too (both follow simulated time)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
+from handmesh_ros.common.arguments import plain
 from handmesh_ros.errors import HandmeshError
 
 TYPE_NAMES = {str: "text", bool: "boolean", int: "whole number", float: "number with a point"}
@@ -46,7 +47,8 @@ class Setting:
         if self.choices:
             return " | ".join(self.choices)
         if self.range is not None:
-            return f"{self.range[0]:g} to {self.range[1]:g}{' or 0' if self.or_zero else ''}"
+            low, high = map(plain, self.range)
+            return f"{low} to {high}{' or 0' if self.or_zero else ''}"
         return ""
 
 
@@ -122,7 +124,9 @@ class ParameterSet:
             low, high = setting.range
             if not math.isfinite(value) or not low <= value <= high:
                 unit = f" {setting.unit}" if setting.unit else ""
-                return f"The parameter {name} is {value:g}: give {setting.constraint()}{unit}."
+                return (
+                    f"The parameter {name} is {plain(value)}: give {setting.constraint()}{unit}."
+                )
         return None
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from handmesh_ros.hand.size import LONGEST_M, SHORTEST_M
 from handmesh_ros.inference.backends.selection import BACKEND_NAMES
 from handmesh_ros.inference.effort import EFFORT_NAMES, Effort
-from handmesh_ros.inference.following import LOOK_EVERY
+from handmesh_ros.inference.following import FULL_DETECTION_EVERY
 from handmesh_ros.inference.refining import MAX_REFINED_HANDS
 from handmesh_ros.ros.parameters.parameter_set import TYPE_NAMES, ParameterSet, parameter
 from handmesh_ros.teleop.gestures import PINCH_RATIO
@@ -51,7 +51,7 @@ class Parameters(ParameterSet):
     )
     detail_model: str = parameter(
         "",
-        "the same with a larger input, which looks at every image, too, for small hands: "
+        "the same with a larger input, run on every image as well, for small hands: "
         "mobile_512; empty for none",
         read_only=True,
     )
@@ -62,14 +62,14 @@ class Parameters(ParameterSet):
     )
     effort: str = parameter(
         Effort.FAST.value,
-        "what is done to find more hands: balanced looks with two input sizes, and again at what "
-        "failed; best at overlapping tiles, too, far below camera rate on a CPU",
+        "computational effort: balanced detects at two input sizes and retries rejected "
+        "candidates; best adds overlapping tiles, far below camera rate on a CPU",
         choices=EFFORT_NAMES,
         read_only=True,
     )
     refine_hands: bool = parameter(
         True,
-        "read each hand off its own crop of the image; false takes what the first network says",
+        "refine each hand on its own crop of the image; false keeps the first network's result",
     )
     max_refined_hands: int = parameter(
         MAX_REFINED_HANDS,
@@ -77,9 +77,9 @@ class Parameters(ParameterSet):
         range=(1, 64),
     )
     look_every: int = parameter(
-        LOOK_EVERY,
-        "follow known hands by their crops alone and look at the whole image only every so many "
-        "images, and whenever a hand is lost; 1 looks at every image",
+        FULL_DETECTION_EVERY,
+        "period of full detection, images; in between, known hands are read from their crops "
+        "alone, unless one is lost; 1 detects in every image",
         range=(1, 100),
     )
     backend: str = parameter(
@@ -238,7 +238,7 @@ def to_yaml() -> str:
     """Return `config/detect.yaml`: every parameter with its default and its meaning."""
     lines = [
         "# Parameters of the detector node with their defaults.",
-        "# Written by `make params` from handmesh_ros/ros/parameters/schema.py.",
+        "# Written by `make docs` from handmesh_ros/ros/parameters/schema.py.",
         "/**:",
         "  ros__parameters:",
     ]
@@ -255,7 +255,7 @@ def to_markdown() -> str:
     lines = [
         "# Parameters of the detector node",
         "",
-        "Written by `make params` from `handmesh_ros/ros/parameters/schema.py`.",
+        "Written by `make docs` from `handmesh_ros/ros/parameters/schema.py`.",
         "Those marked *start* are read-only: they are given when the node starts. All others",
         "change at run time (`ros2 param set /detector score_threshold 0.4`); a value that is not",
         "possible is rejected with the reason.",

@@ -36,8 +36,8 @@ class FrameRecord:
         preprocess_ms, inference_ms, decode_ms, publish_ms: as in LatencyBreakdown.msg.
         scale_sources: `ScaleSource` values of the hands, each once.
         calibrated: a camera_info was used.
-        is_full: the whole image was looked at, not only where hands were expected.
-        crops: closer looks at hands.
+        is_full: detection ran on the whole image, not only where hands were expected.
+        crops: number of hand crops that were read.
     """
 
     finished_s: float

@@ -1,4 +1,4 @@
-"""What robots subscribe to besides the hands: point cloud and frames, made only on demand."""
+"""Point cloud and tf frames of the hands, made only for subscribers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import State
 from handmesh_ros.ros.parameters.schema import Parameters
 from handmesh_ros.ros.publishers.points import points_message
-from handmesh_ros.ros.publishers.tf_frames import FrameNames, hand_transforms
+from handmesh_ros.ros.publishers.tf_frames import TfFrameNames, hand_transforms
 from handmesh_ros.tracking.tracker import TrackedHands
 
 POINTS_DEPTH, TF_DEPTH = 5, 100
@@ -27,7 +27,7 @@ class RobotOutputs:
     Args:
         create: makes a publisher from message type, topic and queue length.
         parameters: at start.
-        say: is told in one sentence why there are no frames.
+        say: receives one sentence when there are no frames.
 
     Attributes:
         publishers: of all topics.
@@ -43,7 +43,7 @@ class RobotOutputs:
         say: Callable[[str], None],
     ) -> None:
         self._say = say
-        self._names = FrameNames()
+        self._names = TfFrameNames()
         self._tf = None
         self.publishers = []
         if parameters.publish_tf:
@@ -56,12 +56,12 @@ class RobotOutputs:
     def publish(
         self, header: Header, taken: Header, tracked: TrackedHands, parameters: Parameters
     ) -> None:
-        """Publish to whoever subscribes.
+        """Publish for subscribers.
 
         Args:
             header: of the image.
-            taken: the same with a stamp that can be believed, for the frames: after one from the
-                future tf2 takes no more, and it finds those without stamp at no time.
+            taken: the same with a valid stamp, for the frames: tf2 ignores all frames after one
+                from the future, and cannot find those without a stamp.
             tracked: the hands at its time.
             parameters: in force.
         """

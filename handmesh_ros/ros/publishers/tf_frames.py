@@ -20,7 +20,7 @@ from handmesh_ros.teleop.geometry import bone_frames
 TIP_NAMES = tuple(KEYPOINT_NAMES[keypoint] for keypoint in FINGERTIP_KEYPOINTS)
 
 
-class FrameNames:
+class TfFrameNames:
     """Names hands `right_hand`, `left_hand`, and while these are taken `right_hand_2` and so on.
 
     Frames of a tree are never removed, so they are not named by track ids, which never return.

@@ -1,4 +1,4 @@
-"""Markers and overlay: what people look at, made only while somebody does and not too often."""
+"""Markers and overlay, rendered only for subscribers and at a limited rate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from handmesh_ros.tracking.tracker import TrackedHands
 from handmesh_ros.visualization.draw import draw_hands
 
 
-class Pictures:
+class VisualizationPublisher:
     """Publishes markers and overlay.
 
     Args:
@@ -39,7 +39,7 @@ class Pictures:
         self._last_header: Header | None = None
 
     def publish(self, detection: Detection, tracked: TrackedHands, parameters: Parameters) -> None:
-        """Publish to whoever looks, not more often than the parameters say; lost hands vanish."""
+        """Publish for subscribers, at most at the rates of the parameters, without lost hands."""
         now_s, header = time.monotonic(), detection.header
         self._last_header = header
         shown = np.flatnonzero(tracked.state != State.LOST)
@@ -69,7 +69,7 @@ class Pictures:
             self._overlay.publish(image_message(drawn, header))
 
     def clear(self) -> None:
-        """Take the markers off the screen."""
+        """Delete the markers."""
         if self._last_header is not None:
             header = self._last_header
             self._markers.publish(self._builder.clear(header.stamp, header.frame_id))

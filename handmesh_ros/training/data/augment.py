@@ -11,7 +11,7 @@ import numpy as np
 from handmesh_ros.training.data import photometry
 from handmesh_ros.training.data.composition.backgrounds import Backgrounds
 from handmesh_ros.training.data.geometry import (
-    Frame,
+    Rectangle,
     View,
     letterbox_view,
     transform_points,
@@ -58,7 +58,7 @@ class AugmentOptions:
 
 
 class Augmenter:
-    """Draws random views of samples and random looks of images.
+    """Draws random views of samples and augments images photometrically.
 
     Args:
         options: how strongly.
@@ -76,11 +76,9 @@ class Augmenter:
         self.backgrounds = backgrounds or Backgrounds()
         self.spectra = spectra
 
-    def __call__(
-        self, sample: Sample, rng: np.random.Generator, width: int, height: int
-    ) -> Sample:
-        """Return a random view with a random look, width × height pixels."""
-        return self.look(self.view(sample, rng, width, height), rng)
+    def augment(self, sample: Sample, rng: np.random.Generator, width: int, height: int) -> Sample:
+        """Return a random view, photometrically augmented, width × height pixels."""
+        return self.augment_photometry(self.view(sample, rng, width, height), rng)
 
     def view(self, sample: Sample, rng: np.random.Generator, width: int, height: int) -> Sample:
         """Return a random view of the sample; see `geometry` for what happens to the hands."""
@@ -112,14 +110,14 @@ class Augmenter:
             image = warp_image(sample.image, affine, view, canvas, padding)
         return labels.replace(image=image, mask=mask)
 
-    def look(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def augment_photometry(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Return the sample with other light, colours, sharpness and grain, and parts covered."""
         if rng.random() < self.options.erase:
             sample = erase_boxes(sample, rng)
-        image, colors = self.change_look(sample.image, sample.colors, rng)
+        image, colors = self.change_photometry(sample.image, sample.colors, rng)
         return sample.replace(image=image, colors=colors)
 
-    def change_look(
+    def change_photometry(
         self, image: np.ndarray, colors: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Send an image through a random chain of `photometry`.
@@ -251,7 +249,9 @@ def _contrast(image: np.ndarray) -> float:
     return float(cv2.meanStdDev(thinned)[1][0, 0])
 
 
-def _random_frame(rng: np.random.Generator, width: int, height: int, probability: float) -> Frame:
+def _random_frame(
+    rng: np.random.Generator, width: int, height: int, probability: float
+) -> Rectangle:
     if rng.random() >= probability:
         return 0, 0, width, height
     aspect = _ASPECTS[rng.integers(len(_ASPECTS))]

@@ -63,7 +63,7 @@ class HandDataset(Dataset[Sample]):
         sources: what to mix.
         length: samples of one epoch.
         size: width and height of the network's input, pixels.
-        augmenter: random views and looks; None for `Augmenter()`.
+        augmenter: random views and photometric augmentation; None for `Augmenter()`.
         mosaic: probability that an image is tiled from two or four samples.
         empty: probability of a background without hands.
         seed: of everything random.
@@ -113,7 +113,7 @@ class HandDataset(Dataset[Sample]):
             return self._mosaic(rng)
         if kind < self.mosaic + self.empty:
             return self._background(rng)
-        return self.augmenter(self._draw(rng), rng, self.size, self.size)
+        return self.augmenter.augment(self._draw(rng), rng, self.size, self.size)
 
     def _draw(self, rng: np.random.Generator) -> Sample:
         source = int(np.searchsorted(self._bounds, rng.random(), side="right"))
@@ -123,14 +123,16 @@ class HandDataset(Dataset[Sample]):
     def _background(self, rng: np.random.Generator) -> Sample:
         image = self.augmenter.backgrounds.draw(rng, self.size, self.size)
         nobody = Sample.from_keypoints(image, np.zeros((0, 21, 2)), np.zeros(0, bool))
-        return self.augmenter.look(nobody, rng)
+        return self.augmenter.augment_photometry(nobody, rng)
 
     def _mosaic(self, rng: np.random.Generator) -> Sample:
         tiles = mosaic_tiles(rng, self.size)
         parts = [
             self.augmenter.view(self._draw(rng), rng, x1 - x0, y1 - y0) for x0, y0, x1, y1 in tiles
         ]
-        return self.augmenter.look(place_in_mosaic(parts, tiles, self.size, MAX_HANDS), rng)
+        return self.augmenter.augment_photometry(
+            place_in_mosaic(parts, tiles, self.size, MAX_HANDS), rng
+        )
 
 
 class LetterboxDataset(Dataset[Sample]):

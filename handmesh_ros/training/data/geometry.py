@@ -17,7 +17,7 @@ import numpy as np
 from handmesh_ros.hand.conventions import MIRROR
 from handmesh_ros.training.data.sample import Sample, points_inside
 
-Frame = tuple[int, int, int, int]
+Rectangle = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class View:
         width: of the output, pixels.
         height: of the output, pixels.
         intrinsics: (4,) float64 fx, fy, cx, cy of the output.
-        roll: turn of the picture about the principal point, radians, clockwise as seen.
+        roll: rotation of the image about the principal point, radians, clockwise as seen.
         flip: mirror left and right (before the roll).
         frame: x0, y0, x1, y1: the part of the output that is filled, the rest being padding.
     """
@@ -38,10 +38,10 @@ class View:
     intrinsics: np.ndarray
     roll: float = 0.0
     flip: bool = False
-    frame: Frame | None = None
+    frame: Rectangle | None = None
 
     @property
-    def filled(self) -> Frame:
+    def filled(self) -> Rectangle:
         """The frame, or the whole output where none is set."""
         return self.frame or (0, 0, self.width, self.height)
 

@@ -170,7 +170,7 @@ class HandTrainer(lightning.LightningModule):
             the unweighted losses by name.
         """
         network, stride = self.network, self.network.config.stride
-        heatmap_logits, maps, picture = network.features(batch["image"])
+        heatmap_logits, maps, low_res_image = network.features(batch["image"])
         keypoint_logits = network.keypoint_head(maps[0]).float()
         heatmap_logits, maps = heatmap_logits.float(), [features.float() for features in maps]
         height, width = heatmap_logits.shape[2:]
@@ -195,8 +195,8 @@ class HandTrainer(lightning.LightningModule):
             shift = torch.randint(-1, 2, centre.shape, generator=draws)
             shift = shift * (torch.rand(len(centre), 1, generator=draws) < 0.5)
             centre = centre + shift.to(centre) * stride
-        look = jittered_windows(truth["box"], 0.12, 0.25, draws) if jitter else None
-        boxes = network.boxes_at(maps, image, centre, look)
+        window_around = jittered_windows(truth["box"], 0.12, 0.25, draws) if jitter else None
+        boxes = network.boxes_at(maps, image, centre, window_around)
         heatmaps = torch.sigmoid(heatmap_logits.detach())
         elsewhere, place_there = empty_places(heatmaps, batch, stride, EMPTY_PLACES)
         nothing = network.boxes_at(maps, elsewhere, place_there).quality_logit
@@ -206,7 +206,7 @@ class HandTrainer(lightning.LightningModule):
             window = jittered_windows(truth["box"], 0.05, 0.1, draws)
         else:
             window = box_windows(boxes.box.detach())
-        guess = network.hands_in(maps, picture, image, window, is_right)
+        guess = network.hands_in(maps, low_res_image, image, window, is_right)
         found = network.lifter(guess, truth["hand_intrinsics"])
         hands = place(found, is_right, truth["hand_intrinsics"], network.hand_model)
         with torch.no_grad():

@@ -89,7 +89,7 @@ def evaluate(
     try:
         for index in tqdm(range(min(len(dataset), limit or len(dataset))), disable=None):
             sample = turned(dataset[index], turn_deg // 90)
-            found = estimator(sample.image, sample.intrinsics)
+            found = estimator.detect(sample.image, sample.intrinsics)
             truth = true_hands(sample, hand_model)
             if isinstance(estimator, MediaPipeBaseline):
                 truth.has_3d[:] = False

@@ -52,7 +52,7 @@ class MediaPipeBaseline:
             ) from error
         self._send(f"{max_hands} {'video' if video else 'images'}\n".encode())
 
-    def __call__(self, image: np.ndarray, intrinsics: Any = None) -> Hands:
+    def detect(self, image: np.ndarray, intrinsics: Any = None) -> Hands:
         """Find hands.
 
         Args:

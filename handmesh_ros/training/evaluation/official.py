@@ -110,7 +110,7 @@ def _single_hand(
     found = 0
     for index in _indices(len(data), limit):
         sample = data[index]
-        hand = likeliest(estimator(sample.image, sample.intrinsics), RIGHT)
+        hand = likeliest(estimator.detect(sample.image, sample.intrinsics), RIGHT)
         found += len(hand)
         joints, vertices = _or_zeros(hand.joints), _or_zeros(hand.vertices)
         if isinstance(data, Ho3d) and len(hand):
@@ -133,7 +133,7 @@ def _interhand(
     scores = TwoHandScores()
     for index in _indices(len(data), limit):
         true_joints, valid, intrinsics = data.labelled_joints(index)
-        hands = estimator(data.image(index), intrinsics.astype(np.float32))
+        hands = estimator.detect(data.image(index), intrinsics.astype(np.float32))
         sides = [likeliest(hands[hands.handedness == side], side) for side in (RIGHT, 1 - RIGHT)]
         found = np.array([bool((hand.score >= threshold).any()) for hand in sides])
         joints = np.stack([_or_zeros(hand.joints) for hand in sides])
@@ -151,7 +151,9 @@ def _rhd(estimator: HandFinder, data: Rhd, limit: int | None) -> Figures:
         images += 1
         areas = [(sample.mask == number).sum() for number in range(1, len(sample) + 1)]
         chosen = int(len(areas) == 2 and areas[0] <= areas[1])
-        hand = likeliest(estimator(sample.image, sample.intrinsics), int(sample.is_right[chosen]))
+        hand = likeliest(
+            estimator.detect(sample.image, sample.intrinsics), int(sample.is_right[chosen])
+        )
         visible = sample.keypoints_visible[chosen].astype(bool)
         scores.update(_or_zeros(hand.joints), sample.joints[chosen], visible)
     return {"images": images, **scores.summary()}

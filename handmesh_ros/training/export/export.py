@@ -170,6 +170,6 @@ def graph_drift(
     for inputs in fixed_inputs(backend.sidecar, images):
         with torch.inference_mode():
             expected = network(*(torch.from_numpy(values) for values in inputs))
-        pairs.append((backend(*inputs), {name: v.numpy() for name, v in expected.items()}))
+        pairs.append((backend.infer(*inputs), {name: v.numpy() for name, v in expected.items()}))
     backend.close()
     return drift(pairs, backend.sidecar.score_threshold)

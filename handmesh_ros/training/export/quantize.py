@@ -141,10 +141,10 @@ def calibration_feeds(source: Path, sidecar: Sidecar, count: int) -> list[Feed]:
     """
     if sidecar.takes == CROPS:
         return _crop_feeds(source, sidecar, count)
-    preprocess = Preprocessor(sidecar.input_size)
+    preprocessor = Preprocessor(sidecar.input_size)
     feeds = []
     for image, intrinsics in _images(source, count):
-        pixels, camera, _ = preprocess(image, intrinsics)
+        pixels, camera, _ = preprocessor.letterbox(image, intrinsics)
         feeds.append({"image": pixels.copy(), "intrinsics": camera})
     return feeds
 
@@ -153,7 +153,7 @@ def _crop_feeds(source: Path, sidecar: Sidecar, count: int) -> list[Feed]:
     finder = Estimator.from_file(score_threshold=CANDIDATE_SCORE)
     feeds = []
     for image, intrinsics in _images(source, count):
-        candidates = finder(image, intrinsics)[: sidecar.max_hands]
+        candidates = finder.detect(image, intrinsics)[: sidecar.max_hands]
         if not len(candidates):
             continue
         regions = hand_regions(candidates.keypoints_2d)

@@ -1,4 +1,4 @@
-"""Losses of looks: the photograph's colours at the mesh, and the hand's outline.
+"""Photometric losses: the photograph's colours at the mesh, and the hand's outline.
 
 Both go without a rasteriser. A rasteriser's gradient lives in the pixels along edges and costs a
 pass per hand; here the photograph is read at the projected vertices (photometric), and vertices

@@ -35,7 +35,7 @@ class LossWeights:
         size: of the box's longer side, absolute difference of logarithms.
         coarse_box: L1 of the corners of the box found from the centre, and one minus
             generalised IoU.
-        box: the same of the box found from a look around that.
+        box: the same of the refined box.
         quality: cross entropy of the box's quality against its IoU, against 0 for places where
             there is no hand.
         side: cross entropy of the side.

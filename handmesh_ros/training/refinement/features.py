@@ -30,7 +30,12 @@ from handmesh_ros.training.data.composition.photographs import (
 )
 from handmesh_ros.training.data.sample import Sample
 from handmesh_ros.training.data.shards import ShardDataset, shard_files
-from handmesh_ros.training.refinement.looks import Finder, Looks, looks_of, mirrored_sample
+from handmesh_ros.training.refinement.crops import (
+    Finder,
+    TrainingCrops,
+    mirrored_sample,
+    training_crops,
+)
 
 BATCH = 16
 """Crops of one run of the landmark network."""
@@ -67,8 +72,8 @@ Features = dict[str, np.ndarray]
 """By name, one row a crop: `READ_FIELDS`, `TRUTH_FIELDS`, and
 
 to_image (N, 2, 3) and intrinsics (N, 4) of the crop; is_hand (N,) uint8; origin (N,) uint8 and
-score (N,) float32 as in `Looks`; image (N,) int32, number of the image in its shard; extent (N, 2)
-int32, width and height of the image.
+score (N,) float32 as in `TrainingCrops`; image (N,) int32, number of the image in its shard;
+extent (N, 2) int32, width and height of the image.
 """
 
 
@@ -93,7 +98,7 @@ def shard_features(
     source: Path,
     folder: Path,
     network: RefinementNetwork,
-    find: Finder | None,
+    finder: Finder | None,
     options: FeatureOptions,
     finder_name: str = "",
 ) -> list[Path]:
@@ -103,7 +108,7 @@ def shard_features(
         source: folder of shards, or one shard.
         folder: where the files lie.
         network: its landmark network reads the crops.
-        find: proposes hands; None for crops around true keypoints alone.
+        finder: proposes hands; None for crops around true keypoints alone.
         options: which crops.
         finder_name: name and version of what proposes.
 
@@ -116,7 +121,7 @@ def shard_features(
         what = [*basis, str(shard.resolve()), shard.stat().st_size]
 
         def make(shard: Path = shard) -> Features:
-            return read_shard(ShardDataset(shard), network, find, options)
+            return read_shard(ShardDataset(shard), network, finder, options)
 
         files.append(_cached(folder, shard.stem, what, make))
     return files
@@ -126,7 +131,7 @@ def photograph_features(
     source: Path,
     folder: Path,
     network: RefinementNetwork,
-    find: Finder | None,
+    finder: Finder | None,
     options: FeatureOptions,
     finder_name: str = "",
 ) -> list[Path]:
@@ -144,7 +149,7 @@ def photograph_features(
         what = [asdict(options), finder_name, _fingerprint(network), str(found.resolve()), names]
 
         def make(photographs: list[Photograph] = photographs) -> Features:
-            return read_shard(list(read_samples(photographs)), network, find, options)
+            return read_shard(list(read_samples(photographs)), network, finder, options)
 
         files.append(_cached(folder, found.name, what, make))
     return files
@@ -175,7 +180,7 @@ def _cached(folder: Path, name: str, what: list[Any], make: Callable[[], Feature
 def read_shard(
     samples: ShardDataset | list[Sample],
     network: RefinementNetwork,
-    find: Finder | None,
+    finder: Finder | None,
     options: FeatureOptions,
 ) -> Features:
     """Return the features of all crops of labelled images."""
@@ -190,9 +195,9 @@ def read_shard(
                 rows.setdefault(name, []).append(values)
 
     done = False
-    for sample, looks, number in _looks(samples, find, options):
-        crops.extend(cut_crops(sample.image, looks.regions))
-        for name, values in truth_rows(sample, looks, number).items():
+    for sample, chosen, number in _chosen_crops(samples, finder, options):
+        crops.extend(cut_crops(sample.image, chosen.regions))
+        for name, values in truth_rows(sample, chosen, number).items():
             rows.setdefault(name, []).append(values)
         flush()
     done = True
@@ -212,22 +217,22 @@ def read_crops(network: RefinementNetwork, crops: np.ndarray) -> Features:
     }
 
 
-def truth_rows(sample: Sample, looks: Looks, number: int = 0) -> Features:
+def truth_rows(sample: Sample, chosen: TrainingCrops, number: int = 0) -> Features:
     """Return all fields but `READ_FIELDS` of the crops of an image."""
-    count, is_hand = len(looks.hand), looks.hand >= 0
+    count, is_hand = len(chosen.hand), chosen.hand >= 0
     rows: Features = {}
     for name in TRUTH_FIELDS:
         values = np.asarray(getattr(sample, name))
         rows[name] = np.zeros((count, *values.shape[1:]), values.dtype)
-        rows[name][is_hand] = values[looks.hand[is_hand]]
+        rows[name][is_hand] = values[chosen.hand[is_hand]]
     height, width = sample.image.shape[:2]
     return {
         **rows,
-        "to_image": looks.regions.astype(np.float32),
+        "to_image": chosen.regions.astype(np.float32),
         "intrinsics": np.tile(np.asarray(sample.intrinsics, np.float32), (count, 1)),
         "is_hand": is_hand.astype(np.uint8),
-        "origin": looks.origin.astype(np.uint8),
-        "score": looks.score.astype(np.float32),
+        "origin": chosen.origin.astype(np.uint8),
+        "score": chosen.score.astype(np.float32),
         "image": np.full(count, number, np.int32),
         "extent": np.tile(np.array([width, height], np.int32), (count, 1)),
     }
@@ -247,9 +252,9 @@ def changed_light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return spoil[choice](image, rng) if choice < len(spoil) else image
 
 
-def _looks(
-    samples: ShardDataset | list[Sample], find: Finder | None, options: FeatureOptions
-) -> Iterator[tuple[Sample, Looks, int]]:
+def _chosen_crops(
+    samples: ShardDataset | list[Sample], finder: Finder | None, options: FeatureOptions
+) -> Iterator[tuple[Sample, TrainingCrops, int]]:
     """Yield images as they are shown, with their crops; the same each time."""
     cv2.setNumThreads(1)
     for number in range(len(samples)):
@@ -259,9 +264,9 @@ def _looks(
             sample = mirrored_sample(sample)
         if rng.random() < options.light:
             sample = sample.replace(image=changed_light(sample.image, rng))
-        looks = looks_of(sample, find, options.views, rng)
-        if len(looks.hand):
-            yield sample, looks, number
+        chosen = training_crops(sample, finder, options.views, rng)
+        if len(chosen.hand):
+            yield sample, chosen, number
 
 
 def _fingerprint(network: RefinementNetwork) -> str:

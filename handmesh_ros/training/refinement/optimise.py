@@ -43,7 +43,7 @@ class Optimisation:
         warmup_steps: of the linear ramp.
         ema_decay: of the averaged weights that are kept.
         gradient_clip: norm.
-        check_steps: steps between looks at held-out crops and checkpoints.
+        check_steps: steps between validations on held-out crops, and checkpoints.
         only: train parameters whose names start so; all of the heads by default.
         seed: of everything random.
     """

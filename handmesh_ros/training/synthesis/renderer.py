@@ -138,7 +138,7 @@ class Lighting:
 
 
 @dataclass
-class Frame:
+class Rendering:
     """A drawn image.
 
     Attributes:
@@ -305,7 +305,7 @@ class Renderer:
         intrinsics: np.ndarray,
         lighting: Lighting,
         background: np.ndarray,
-    ) -> Frame:
+    ) -> Rendering:
         """Draw one image.
 
         Args:
@@ -347,7 +347,7 @@ class Renderer:
         depth = np.frombuffer(
             self._exact.read(components=1, attachment=1, dtype="f4", alignment=1), np.float32
         ).reshape(height, width)
-        return Frame(
+        return Rendering(
             color.reshape(height, width, 3),
             instance.reshape(height, width),
             np.where(depth > 0, depth, np.inf).astype(np.float32),

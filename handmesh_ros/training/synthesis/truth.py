@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from handmesh_ros.training.data.sample import Sample, mask_values, shared_intrinsics
-from handmesh_ros.training.synthesis.renderer import Frame
+from handmesh_ros.training.synthesis.renderer import Rendering
 from handmesh_ros.training.synthesis.scene import Scene, SceneSampler
 
 DEPTH_TOLERANCE = np.full(21, 0.016)
@@ -21,7 +21,7 @@ def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     return np.stack([fx * points[..., 0] / depth + cx, fy * points[..., 1] / depth + cy], axis=-1)
 
 
-def describe(scene: Scene, frame: Frame, sampler: SceneSampler) -> Sample:
+def describe(scene: Scene, frame: Rendering, sampler: SceneSampler) -> Sample:
     """Return the sample of a drawn scene; its key is left empty."""
     count = len(scene.hands)
     intrinsics = scene.intrinsics.astype(np.float32)
@@ -62,7 +62,7 @@ def describe(scene: Scene, frame: Frame, sampler: SceneSampler) -> Sample:
     return sample
 
 
-def _lookup(pixels: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _lookup(pixels: np.ndarray, frame: Rendering) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (P,) inside the image, and the rows and columns of the nearest pixels in it."""
     height, width = frame.instance.shape
     column, row = np.round(pixels).astype(int).T
@@ -70,13 +70,15 @@ def _lookup(pixels: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray, n
     return inside, np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
 
 
-def _seen(pixels: np.ndarray, depth: np.ndarray, frame: Frame) -> np.ndarray:
+def _seen(pixels: np.ndarray, depth: np.ndarray, frame: Rendering) -> np.ndarray:
     """Return (P,) inside the image with nothing nearer to the camera than `depth`."""
     inside, row, column = _lookup(pixels, frame)
     return inside & (frame.depth[row, column] >= depth)
 
 
-def _visible_fraction(pixels: np.ndarray, depth: np.ndarray, frame: Frame, instance: int) -> float:
+def _visible_fraction(
+    pixels: np.ndarray, depth: np.ndarray, frame: Rendering, instance: int
+) -> float:
     """Return the share of vertices inside the image and not covered by anything else.
 
     What the hand itself covers counts as seen, so that every pose can reach 1.

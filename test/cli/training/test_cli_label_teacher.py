@@ -27,7 +27,7 @@ class FakeTeacher:
     def __init__(self):
         self.images, self.is_open = [], True
 
-    def __call__(self, image, least_score):
+    def detect(self, image, least_score):
         self.images.append(image)
         if len(self.images) == FakeTeacher.broken_at:
             raise HandmeshError("The network broke.")
@@ -177,7 +177,7 @@ def test_mediapipe_proposes_places_where_an_interpreter_has_it(teacher, photogra
             self.python, self.is_open = python, True
             made.append(self)
 
-        def __call__(self, image):
+        def detect(self, image):
             hands = Hands.empty()
             return Hands.joined([hands, hands])
 

@@ -45,7 +45,7 @@ def test_outputs_follow_the_contract(tiny_model):
     backend = open_backend(tiny_model, "onnxruntime", threads=1)
     height, width = backend.sidecar.input_size
     image = np.ones((1, height, width, 3), np.uint8)
-    outputs = backend(image, np.array([[100, 100, 64, 48]], np.float32))
+    outputs = backend.infer(image, np.array([[100, 100, 64, 48]], np.float32))
     assert {name: values.shape for name, values in outputs.items()} == output_shapes(
         backend.sidecar
     )

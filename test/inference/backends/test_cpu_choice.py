@@ -23,7 +23,7 @@ class Sleeper:
     def __init__(self, seconds):
         self.seconds, self.closed = seconds, False
 
-    def __call__(self, image, intrinsics):
+    def infer(self, image, intrinsics):
         assert image.shape == (1, 8, 8, 3) and intrinsics.shape == (1, 4)
         time.sleep(self.seconds)
         return {}

@@ -18,7 +18,7 @@ def test_outputs_follow_the_contract_and_agree_with_onnxruntime(tiny_model):
     backend = open_backend(tiny_model, "openvino", threads=1)
     height, width = backend.sidecar.input_size
     image = np.ones((1, height, width, 3), np.uint8)
-    outputs = backend(image, np.array([[100, 100, 64, 48]], np.float32))
+    outputs = backend.infer(image, np.array([[100, 100, 64, 48]], np.float32))
     shapes = {name: values.shape for name, values in outputs.items()}
     assert shapes == output_shapes(backend.sidecar)
     assert {values.dtype for values in outputs.values()} == {np.dtype(np.float32)}

@@ -19,7 +19,7 @@ def outputs(tiny_model):
     image, intrinsics = next(iter(fixed_images(backend.sidecar.input_size)))
     assert image.shape == (1, 96, 128, 3) and image.dtype == np.uint8
     # The tiny graph finds one hand twice; parity compares hands that lie apart.
-    return {name: values[[0, 1, 3]] for name, values in backend(image, intrinsics).items()}
+    return {name: values[[0, 1, 3]] for name, values in backend.infer(image, intrinsics).items()}
 
 
 def test_the_same_backend_does_not_drift(tiny_model):

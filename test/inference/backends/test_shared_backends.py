@@ -31,11 +31,11 @@ class Counting:
         class Slow:
             name, sidecar = outer.name, outer.sidecar
 
-            def __call__(self, image, intrinsics):
+            def infer(self, image, intrinsics):
                 outer._running += 1
                 outer.overlaps += outer._running > 1
                 time.sleep(0.01)
-                for key, values in outer._backend(image, intrinsics).items():
+                for key, values in outer._backend.infer(image, intrinsics).items():
                     outer._outputs.setdefault(key, np.empty_like(values))[:] = values
                 outer._running -= 1
                 return outer._outputs  # overwritten by the next run, as TensorRT's are
@@ -56,7 +56,7 @@ def test_a_model_is_loaded_once_and_freed_by_the_last(tiny_model):
     first.close()
     first.close()
     assert opener.closed == 0
-    assert len(second(np.full((48, 64, 3), 90, np.uint8))) == 2
+    assert len(second.detect(np.full((48, 64, 3), 90, np.uint8))) == 2
     second.close()
     assert opener.closed == 1
     Estimator.from_file(tiny_model, threads=1, opener=shared.open).close()
@@ -88,7 +88,7 @@ def test_two_threads_take_turns_and_keep_their_own_results(tiny_model):
         estimator = Estimator.from_file(tiny_model, threads=1, opener=shared.open)
         image = np.full((96, 128, 3), 90, np.uint8)
         for _ in range(10):
-            hands = estimator(image, (focal, focal, 63.5, 47.5))
+            hands = estimator.detect(image, (focal, focal, 63.5, 47.5))
             wrist, pixel = hands.joints[0, 0], hands.keypoints_2d[0, 0]
             if abs(wrist[0] / wrist[2] * focal + 63.5 - pixel[0]) > 0.01:
                 wrong.append(f"{focal}: {pixel}")

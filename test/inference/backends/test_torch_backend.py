@@ -32,7 +32,9 @@ def checkpoint(tmp_path_factory):
 
 def test_outputs_follow_the_contract(checkpoint):
     backend = open_backend(checkpoint)
-    outputs = backend(np.ones((1, 64, 64, 3), np.uint8), np.array([[60, 60, 32, 32]], np.float32))
+    outputs = backend.infer(
+        np.ones((1, 64, 64, 3), np.uint8), np.array([[60, 60, 32, 32]], np.float32)
+    )
     assert {name: values.shape for name, values in outputs.items()} == output_shapes(
         backend.sidecar
     )
@@ -43,7 +45,7 @@ def test_outputs_follow_the_contract(checkpoint):
 def test_estimator_runs_a_checkpoint(checkpoint):
     estimator = Estimator.from_file(checkpoint, score_threshold=0.0)
     image = np.random.default_rng(0).integers(0, 256, (48, 100, 3), dtype=np.uint8)
-    hands = estimator(image)
+    hands = estimator.detect(image)
     assert 1 <= len(hands) <= 3
     assert estimator.model_id == "small"
 
@@ -65,7 +67,9 @@ def test_float16_runs_beside_float32(checkpoint):
     backend = TorchBackend(checkpoint, precision="float16")
     image, camera = np.ones((1, 64, 64, 3), np.uint8), np.array([[60, 60, 32, 32]], np.float32)
     assert backend.name.endswith("float16")
-    assert {values.dtype for values in backend(image, camera).values()} == {np.dtype(np.float32)}
+    assert {values.dtype for values in backend.infer(image, camera).values()} == {
+        np.dtype(np.float32)
+    }
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -143,7 +147,7 @@ def test_a_recorded_call_copies_up_replays_and_waits(fake_recording):
     recording, log = fake_recording
     for value in (1, 5):
         with torch.inference_mode():
-            results = recording(
+            results = recording.replay(
                 np.full((1, 8, 8, 3), value, np.uint8), np.full((1, 4), value, np.float32)
             )
         assert results["a"] == [2.0 * value * 192]
@@ -158,8 +162,8 @@ def test_a_cuda_graph_gives_what_eager_gives(checkpoint):
 
     image = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
     camera = np.array([[60, 60, 32, 32]], np.float32)
-    eager = TorchBackend(checkpoint)(image, camera)
+    eager = TorchBackend(checkpoint).infer(image, camera)
     recorded = TorchBackend(checkpoint, cuda_graph=True)
-    recorded(np.zeros_like(image), camera)
-    for name, values in recorded(image, camera).items():
+    recorded.infer(np.zeros_like(image), camera)
+    for name, values in recorded.infer(image, camera).items():
         np.testing.assert_allclose(values, eager[name], atol=1e-4, err_msg=name)

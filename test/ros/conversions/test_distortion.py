@@ -45,7 +45,9 @@ def test_points_come_back_to_where_a_pinhole_sees_them(model, d):
         seen, _ = cv2.projectPoints(POINTS, np.zeros(3), np.zeros(3), MATRIX, np.array(d))
     straight = POINTS[:, :2] * INTRINSICS[:2] + INTRINSICS[2:]
     assert np.abs(seen.reshape(-1, 2) - straight).max() > 3
-    found = middles(Undistortion()(dots(seen.reshape(-1, 2)), INTRINSICS, info(model, d)))
+    found = middles(
+        Undistortion().undistort(dots(seen.reshape(-1, 2)), INTRINSICS, info(model, d))
+    )
     assert len(found) == 3
     for point in straight:
         assert np.linalg.norm(found - point, axis=1).min() < 1.0
@@ -54,24 +56,24 @@ def test_points_come_back_to_where_a_pinhole_sees_them(model, d):
 @pytest.mark.parametrize("d", [[], [0.0] * 5])
 def test_an_image_without_distortion_is_not_touched(d):
     image = dots([(20, 20)])
-    assert Undistortion()(image, INTRINSICS, info("plumb_bob", d)) is image
+    assert Undistortion().undistort(image, INTRINSICS, info("plumb_bob", d)) is image
 
 
 def test_depth_comes_from_the_nearest_pixel():
     """Looked up in images that say their own column and row."""
-    lens, undistort = info("plumb_bob", [0.1, -0.2, 0.001, 0.001, 0.0]), Undistortion()
+    lens, undistortion = info("plumb_bob", [0.1, -0.2, 0.001, 0.001, 0.0]), Undistortion()
     for ramp in np.mgrid[:240, :320].astype(np.float32):
-        near = undistort(ramp, INTRINSICS, lens, cv2.INTER_NEAREST)
-        exact = undistort(ramp, INTRINSICS, lens)
+        near = undistortion.undistort(ramp, INTRINSICS, lens, cv2.INTER_NEAREST)
+        exact = undistortion.undistort(ramp, INTRINSICS, lens)
         assert np.abs(near - exact)[20:-20, 20:-20].max() < 0.55
         assert (near == np.rint(near)).all()
 
 
 def test_a_new_calibration_makes_new_tables():
-    undistort, image = Undistortion(), dots([(40, 40)])
-    first = undistort(image, INTRINSICS, info("plumb_bob", [-0.3, 0, 0, 0, 0]))
-    again = undistort(image, INTRINSICS, info("plumb_bob", [-0.3, 0, 0, 0, 0]))
-    other = undistort(image, INTRINSICS, info("plumb_bob", [0.3, 0, 0, 0, 0]))
+    undistortion, image = Undistortion(), dots([(40, 40)])
+    first = undistortion.undistort(image, INTRINSICS, info("plumb_bob", [-0.3, 0, 0, 0, 0]))
+    again = undistortion.undistort(image, INTRINSICS, info("plumb_bob", [-0.3, 0, 0, 0, 0]))
+    other = undistortion.undistort(image, INTRINSICS, info("plumb_bob", [0.3, 0, 0, 0, 0]))
     assert (first == again).all() and (first != other).any()
 
 
@@ -92,7 +94,7 @@ def test_a_new_calibration_makes_new_tables():
 )
 def test_a_calibration_that_cannot_be_used_is_a_sentence(model, d, complaint):
     with pytest.raises(HandmeshError, match=complaint):
-        Undistortion()(dots([(9, 9)]), INTRINSICS, info(model, d))
+        Undistortion().undistort(dots([(9, 9)]), INTRINSICS, info(model, d))
 
 
 MANY = [
@@ -122,7 +124,7 @@ def test_the_count_of_coefficients_says_what_they_are(model, count, zeros):
         np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 4
     )
     wanted = cv2.undistort(image, MATRIX, np.array(MANY[:count]))
-    found = Undistortion()(image, INTRINSICS, info(model, MANY[:count] + [0.0] * zeros))
+    found = Undistortion().undistort(image, INTRINSICS, info(model, MANY[:count] + [0.0] * zeros))
     assert np.abs(found.astype(int) - wanted).mean() < 0.2
     assert (found != image).any()
 
@@ -134,7 +136,7 @@ def test_the_count_of_coefficients_says_what_they_are(model, count, zeros):
 def test_a_fisheye_is_bent_even_without_coefficients(model, d):
     image = np.zeros((240, 320, 3), np.uint8)
     image[100:140, 250:270] = 255
-    found = Undistortion()(image, INTRINSICS, info(model, d))
+    found = Undistortion().undistort(image, INTRINSICS, info(model, d))
     wanted = cv2.fisheye.undistortImage(image, MATRIX, np.array(d[:4]), Knew=MATRIX)
     assert (
         np.abs(found.astype(int) - wanted).mean() < 0.5 < np.abs(wanted.astype(int) - image).mean()
@@ -153,15 +155,15 @@ IMPOSSIBLE = {
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_what_no_lens_does_is_refused_each_time(name):
-    undistort, image, lens = Undistortion(), dots([(9, 9)]), info(*IMPOSSIBLE[name])
+    undistortion, image, lens = Undistortion(), dots([(9, 9)]), info(*IMPOSSIBLE[name])
     for _ in range(2):
         with pytest.raises(ImpossibleLensError, match="no lens has them"):
-            undistort(image, INTRINSICS, lens)
+            undistortion.undistort(image, INTRINSICS, lens)
         with pytest.raises(ImpossibleLensError):
-            undistort.check(INTRINSICS, lens, (240, 320))
+            undistortion.check(INTRINSICS, lens, (240, 320))
     possible = info("plumb_bob", [-0.3, 0.1, 0, 0, 0])
-    undistort.check(INTRINSICS, possible, (240, 320))
-    assert (undistort(image, INTRINSICS, possible) != image).any()
+    undistortion.check(INTRINSICS, possible, (240, 320))
+    assert (undistortion.undistort(image, INTRINSICS, possible) != image).any()
 
 
 def test_a_wide_lens_that_folds_only_the_corners_is_possible():
@@ -171,4 +173,6 @@ def test_a_wide_lens_that_folds_only_the_corners_is_possible():
 def test_an_image_too_large_for_opencv_is_one_sentence():
     wide = np.zeros((2, 40_000, 3), np.uint8)
     with pytest.raises(HandmeshError, match="40000×2 pixels, but undistort takes 32766"):
-        Undistortion()(wide, np.array([4e4, 4e4, 2e4, 1]), info("plumb_bob", [0.1, 0, 0, 0, 0]))
+        Undistortion().undistort(
+            wide, np.array([4e4, 4e4, 2e4, 1]), info("plumb_bob", [0.1, 0, 0, 0, 0])
+        )

@@ -25,7 +25,7 @@ def play(stamps_s, clock_s=None):
         sec = int(stamp_s // 1)
         stamp = times.correct(Time(sec=sec, nanosec=round(1e9 * (stamp_s - sec))), now_s)
         corrected.append(stamp.sec + 1e-9 * stamp.nanosec)
-        tracker(Hands.empty(), corrected[-1])
+        tracker.update(Hands.empty(), corrected[-1])
     return corrected, said
 
 

@@ -51,5 +51,5 @@ def test_every_parameter_is_described():
 
 
 def test_the_written_files_are_those_of_the_schema():
-    assert (ROOT / "config" / "detect.yaml").read_text() == to_yaml(), "run `make params`"
-    assert (ROOT / "docs" / "parameters.md").read_text() == to_markdown(), "run `make params`"
+    assert (ROOT / "config" / "detect.yaml").read_text() == to_yaml(), "run `make docs`"
+    assert (ROOT / "docs" / "parameters.md").read_text() == to_markdown(), "run `make docs`"

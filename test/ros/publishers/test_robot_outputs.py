@@ -26,7 +26,7 @@ from handmesh_ros.msg import HandMeshArray
 from handmesh_ros.ros.parameters.schema import Parameters
 from handmesh_ros.ros.publishers.points import points_message
 from handmesh_ros.ros.publishers.robot_outputs import RobotOutputs
-from handmesh_ros.ros.publishers.tf_frames import FrameNames, hand_transforms
+from handmesh_ros.ros.publishers.tf_frames import TfFrameNames, hand_transforms
 from handmesh_ros.tracking.tracker import TrackedHands
 
 pytestmark = pytest.mark.ros
@@ -91,7 +91,7 @@ def test_frames_lead_from_the_camera_to_the_fingertips(two_hands):
 
 
 def test_names_stay_with_their_hand_and_return():
-    names = FrameNames()
+    names = TfFrameNames()
 
     def assign(ids, sides):
         return names.assign(np.array(ids, np.uint32), np.array(sides, np.uint8))
@@ -104,7 +104,7 @@ def test_names_stay_with_their_hand_and_return():
 
 
 def test_hands_that_are_not_tracked_are_named_in_order():
-    names = FrameNames()
+    names = TfFrameNames()
     for _ in range(2):
         assert names.assign(np.zeros(3, np.uint32), np.array([1, 1, 0])) == [
             "right_hand",

@@ -67,7 +67,7 @@ def test_erasing_hides_the_keypoints_below():
 
 def test_no_strength_leaves_the_image_alone(picture):
     calm = Augmenter(AugmentOptions(strength=0.0))
-    image, colors = calm.change_look(picture, SKIN, np.random.default_rng(4))
+    image, colors = calm.change_photometry(picture, SKIN, np.random.default_rng(4))
     np.testing.assert_array_equal(image, picture)
     np.testing.assert_array_equal(colors, SKIN)
 
@@ -75,7 +75,7 @@ def test_no_strength_leaves_the_image_alone(picture):
 def test_pictures_do_not_drown_in_light_or_darkness(picture):
     augmenter = Augmenter(AugmentOptions(strength=2.0))
     for seed in range(40):
-        assert augmenter.change_look(picture, SKIN, np.random.default_rng(seed))[0].std() > 3
+        assert augmenter.change_photometry(picture, SKIN, np.random.default_rng(seed))[0].std() > 3
 
 
 def test_backgrounds_come_from_folders(tmp_path):
@@ -92,7 +92,7 @@ def test_augmenting_is_fast_enough():
     durations = []
     for _ in range(30):
         start = time.process_time()
-        augmenter(sample, rng, 256, 256)
+        augmenter.augment(sample, rng, 256, 256)
         durations.append(time.process_time() - start)
     assert np.median(durations) < 0.03
 
@@ -104,7 +104,7 @@ def test_colours_of_hands_follow_the_picture():
     augmenter = Augmenter(AugmentOptions(strength=0.5))
     followed = 0
     for seed in range(40):
-        image, colors = augmenter.change_look(picture, SKIN, np.random.default_rng(seed))
+        image, colors = augmenter.change_photometry(picture, SKIN, np.random.default_rng(seed))
         assert colors.shape == SKIN.shape and colors.dtype == np.uint8
         followed += bool((image[10:20, 10:20] == colors[0, 0]).all() and (colors != SKIN).any())
     assert followed > 5

@@ -45,7 +45,7 @@ def image(*columns):
 
 
 def test_hands_come_back_best_first_in_pixels(baseline):
-    found = baseline(image(20, 50))
+    found = baseline.detect(image(20, 50))
     assert found.keypoints_2d[:, 0, 0].tolist() == [50, 20]
     assert found.handedness.tolist() == [1, 0]
     np.testing.assert_allclose(found.score, [0.5, 0.2])
@@ -56,18 +56,20 @@ def test_a_video_is_announced_as_one(tmp_path):
     worker = tmp_path / "worker.py"
     worker.write_text(WORKER)
     baseline = MediaPipeBaseline(sys.executable, max_hands=3, video=True, worker=worker)
-    assert len(baseline(image(20, 50))) == 1, "the worker of this test takes one hand of a video"
+    assert len(baseline.detect(image(20, 50))) == 1, (
+        "the worker of this test takes one hand of a video"
+    )
     baseline.close()
 
 
 def test_no_hands_and_then_hands_again(baseline):
-    assert len(baseline(image())) == 0
-    assert len(baseline(image(10))) == 1
+    assert len(baseline.detect(image())) == 0
+    assert len(baseline.detect(image(10))) == 1
 
 
 def test_a_process_that_stops_is_a_sentence(baseline):
     with pytest.raises(HandmeshError, match="out of luck.*mediapipe==0.10.21"):
-        baseline(image(255))
+        baseline.detect(image(255))
 
 
 def test_no_interpreter_is_a_sentence():

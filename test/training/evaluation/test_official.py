@@ -24,7 +24,7 @@ class Oracle:
         self.template, self.score_threshold = HandTemplate.bundled(), 0.3
         self.joints, self.shift, self.blind = joints, shift, blind
 
-    def __call__(self, image, intrinsics):
+    def detect(self, image, intrinsics):
         assert self.score_threshold == 0
         if self.blind:
             return Hands.empty()

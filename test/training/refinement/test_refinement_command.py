@@ -47,7 +47,7 @@ def test_photographs_without_labels_are_named(shards, tmp_path, capsys):
 
 def test_networks_for_whole_images_are_refused(shards, tmp_path, capsys):
     assert train(shards, tmp_path / "run", *WORDS, "--init", "weights/mobile.ckpt") == 1
-    assert "looks at whole images" in capsys.readouterr().err
+    assert "for whole images" in capsys.readouterr().err
 
 
 def test_numbers_that_cannot_work_are_refused(shards, tmp_path):

@@ -81,9 +81,9 @@ class TensorRtBackend:
         self.device_memory = self._runner.device_memory + len(plan)
         self.name = f"{LIBRARIES[library]} {trt.__version__} on {cuda.device.name}"
 
-    def __call__(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def infer(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run the graph once; see `Backend`."""
-        return self._runner(dict(zip(input_shapes(self.sidecar), inputs, strict=True)))
+        return self._runner.run(dict(zip(input_shapes(self.sidecar), inputs, strict=True)))
 
     def refuse(self, reason: str) -> None:
         """Mark the engine in the cache, so that it is not loaded again.

@@ -147,7 +147,7 @@ class EngineRunner:
         """Whether calls launch a CUDA graph."""
         return self._graph is not None
 
-    def __call__(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the engine once.
 
         Args:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from handmesh_ros.training.data.geometry import Frame
+from handmesh_ros.training.data.geometry import Rectangle
 from handmesh_ros.training.data.sample import PER_HAND_FIELDS, Sample
 
 
-def mosaic_tiles(rng: np.random.Generator, size: int) -> list[Frame]:
+def mosaic_tiles(rng: np.random.Generator, size: int) -> list[Rectangle]:
     """Return two or four tiles x0, y0, x1, y1 that fill a square of `size` pixels."""
     x, y = (rng.uniform(0.35, 0.65, 2) * size).astype(int).tolist()
     kind = rng.choice(3, p=(0.5, 0.25, 0.25))
@@ -27,7 +27,7 @@ def mosaic_tiles(rng: np.random.Generator, size: int) -> list[Frame]:
 
 
 def place_in_mosaic(
-    parts: Sequence[Sample], tiles: Sequence[Frame], size: int, max_hands: int
+    parts: Sequence[Sample], tiles: Sequence[Rectangle], size: int, max_hands: int
 ) -> Sample:
     """Return the parts side by side as one sample, without a mask.
 

@@ -1,7 +1,7 @@
 """Pseudo-labels: hands that MediaPipe finds in a photograph and finds again in its mirror image.
 
-MediaPipe is right about most hands that it is sure of, and two looks at one hand err differently:
-where both agree their mean is a label; a hand that only one look finds, or on which they differ,
+MediaPipe is right about most hands that it is sure of, and a test-time flip changes its errors:
+if both passes agree, their mean is a label; a hand that one pass finds, or on which they differ,
 is written without keypoints. No torch: it runs in MediaPipe's own environment.
 """
 
@@ -18,7 +18,7 @@ from handmesh_ros.training.data.readers.hand_labels import LabelledHand
 from handmesh_ros.training.data.sample import box_of_keypoints, palm_size
 
 AGREEMENT = 0.2
-"""Greatest mean distance between two looks at one hand, in palm sizes."""
+"""Greatest mean distance between the two passes over one hand, in palm sizes."""
 
 _SAME_HAND = 1.0
 _LEAST_DETECTION = 0.3
@@ -53,7 +53,7 @@ def label_hands(
     Args:
         image: (H, W, 3) uint8 RGB.
         find: the detector.
-        min_score: hands below it, in either look, are not labelled.
+        min_score: hands below it, in either pass, are not labelled.
         min_side: least longer side of a labelled hand's box, pixels.
     """
     width = image.shape[1]

@@ -55,7 +55,7 @@ def test_every_version_gives_what_onnxruntime_gives(
     trt, cudart = install(monkeypatch, library, version)
     backend = open_backend(tiny_model, library)
     reference = OnnxRuntimeBackend(tiny_model)
-    outputs = backend(
+    outputs = backend.infer(
         np.full((1, 96, 128, 3), 7, np.uint8), np.array([[90, 91, 60, 50]], np.float32)
     )
     assert {name: v.shape for name, v in outputs.items()} == output_shapes(backend.sidecar)
@@ -82,8 +82,8 @@ def test_crops_come_in_batches_of_any_size(cache, monkeypatch, library, version)
     inputs = next(fixed_inputs(backend.sidecar, 1))
     for count in (2, 1, 16, 3):
         some = [values[:count] for values in inputs]
-        found = {name: values.copy() for name, values in backend(*some).items()}
-        expected = reference(*some)
+        found = {name: values.copy() for name, values in backend.infer(*some).items()}
+        expected = reference.infer(*some)
         assert {name: len(values) for name, values in found.items()} == dict.fromkeys(found, count)
         for name, values in expected.items():
             np.testing.assert_allclose(found[name], values, atol=1e-4)
@@ -114,7 +114,7 @@ def test_one_graph_launch_and_no_other_copy_per_call(tiny_model, cache, monkeypa
     _, cudart = install(monkeypatch)
     backend = open_backend(tiny_model, "tensorrt")
     cudart.calls.clear()
-    backend(np.ones((1, 96, 128, 3), np.uint8), np.ones((1, 4), np.float32))
+    backend.infer(np.ones((1, 96, 128, 3), np.uint8), np.ones((1, 4), np.float32))
     assert cudart.calls == ["cudaGraphLaunch", "cudaStreamSynchronize"]
 
 
@@ -207,7 +207,7 @@ def test_a_failing_gpu_is_one_sentence(tiny_model, cache, monkeypatch):
     backend = open_backend(tiny_model, "tensorrt")
     cudart.launch_error = 719
     call = (np.ones((1, 96, 128, 3), np.uint8), np.ones((1, 4), np.float32))
-    refused(lambda: backend(*call), "cudaStreamSynchronize", "cudaErrorLaunchFailure")
+    refused(lambda: backend.infer(*call), "cudaStreamSynchronize", "cudaErrorLaunchFailure")
 
 
 def test_unwritable_cache(tiny_model, tmp_path, monkeypatch):
@@ -263,14 +263,14 @@ def test_an_engine_that_drifts_is_refused_until_it_is_built_again(
     tiny_model, cache, monkeypatch, capsys
 ):
     install(monkeypatch)
-    run = TensorRtBackend.__call__
+    run = TensorRtBackend.infer
 
     def drifting(self, image, intrinsics):
         outputs = run(self, image, intrinsics)
         return {**outputs, "vertices": outputs["vertices"] + 0.002}
 
     with monkeypatch.context() as patch:
-        patch.setattr(TensorRtBackend, "__call__", drifting)
+        patch.setattr(TensorRtBackend, "infer", drifting)
         assert cli.main(["engine", "verify", str(tiny_model)]) == 1
     assert "is refused" in capsys.readouterr().err
     refused(lambda: open_backend(tiny_model, "tensorrt"), "was refused", "3.46")

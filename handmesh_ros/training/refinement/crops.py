@@ -1,4 +1,4 @@
-"""Which crops of a labelled image are learnt from: around true keypoints and candidates."""
+"""Training crops of a labelled image: around true keypoints and around candidates."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from handmesh_ros.training.evaluation.metrics import box_iou, clip_boxes
 from handmesh_ros.training.refinement.regions import draw_errors, spoil_regions
 
 LEAST_VISIBLE = 0.2
-"""Hands of which less is seen are not learnt from."""
+"""Minimum visible fraction of a training hand."""
 
 LEAST_PIXELS = 24.0
-"""Nor are smaller ones: longer side of the box."""
+"""Minimum longer side of the box of a training hand, pixels."""
 
 SAME_IOU, OTHER_IOU = 0.5, 0.3
-"""A candidate is of a hand from the first overlap of their boxes, of none below the second."""
+"""IoU of boxes from which a candidate is a hand, and below which it is background."""
 
 JITTERED, CANDIDATE = 0, 1
 """Origins of a crop."""
 
 
 class Finder(Protocol):
-    """Proposes hands: an `Estimator` or `TwoLooks` at a low threshold."""
+    """Proposes hands: an `Estimator` or `MultiScaleDetector` at a low threshold."""
 
-    def __call__(self, image: np.ndarray, intrinsics: np.ndarray) -> Hands:
+    def detect(self, image: np.ndarray, intrinsics: np.ndarray) -> Hands:
         """Return the candidates of an image."""
         ...
 
 
 @dataclass(frozen=True)
-class Looks:
+class TrainingCrops:
     """N crops of one image.
 
     Attributes:
@@ -52,9 +52,9 @@ class Looks:
     score: np.ndarray
 
     @staticmethod
-    def joined(parts: list[Looks]) -> Looks:
+    def joined(parts: list[TrainingCrops]) -> TrainingCrops:
         """Return the crops of several one after another."""
-        return Looks(
+        return TrainingCrops(
             np.concatenate([part.regions for part in parts]),
             np.concatenate([part.hand for part in parts]),
             np.concatenate([part.origin for part in parts]),
@@ -68,7 +68,7 @@ def is_learnt(sample: Sample) -> np.ndarray:
     return (sample.visible_fraction >= LEAST_VISIBLE) & (extent >= LEAST_PIXELS)
 
 
-def jittered_looks(sample: Sample, views: int, rng: np.random.Generator) -> Looks:
+def jittered_crops(sample: Sample, views: int, rng: np.random.Generator) -> TrainingCrops:
     """Return crops around the true keypoints, as far off as those of candidates.
 
     Args:
@@ -79,10 +79,12 @@ def jittered_looks(sample: Sample, views: int, rng: np.random.Generator) -> Look
     hand = np.repeat(np.flatnonzero(is_learnt(sample)), views)
     true = hand_regions(sample.keypoints_2d[hand])
     regions = spoil_regions(true, draw_errors(len(hand), rng))
-    return Looks(regions, hand, np.full(len(hand), JITTERED), np.ones(len(hand), np.float32))
+    return TrainingCrops(
+        regions, hand, np.full(len(hand), JITTERED), np.ones(len(hand), np.float32)
+    )
 
 
-def candidate_looks(sample: Sample, found: Hands) -> Looks:
+def candidate_crops(sample: Sample, found: Hands) -> TrainingCrops:
     """Return the crops of candidates, each once for a hand or for none.
 
     Those that lie between, and those on hands that are not learnt from, are left out; so are
@@ -106,7 +108,7 @@ def candidate_looks(sample: Sample, found: Hands) -> Looks:
         elif overlap[index, best] < OTHER_IOU:
             kept[index] = complete
     chosen = np.flatnonzero(kept)
-    return Looks(
+    return TrainingCrops(
         hand_regions(found.keypoints_2d[chosen]),
         hand[chosen],
         np.full(len(chosen), CANDIDATE),
@@ -114,24 +116,26 @@ def candidate_looks(sample: Sample, found: Hands) -> Looks:
     )
 
 
-def looks_of(sample: Sample, find: Finder | None, views: int, rng: np.random.Generator) -> Looks:
-    """Return all crops of an image that are learnt from.
+def training_crops(
+    sample: Sample, finder: Finder | None, views: int, rng: np.random.Generator
+) -> TrainingCrops:
+    """Return the training crops of an image.
 
     Args:
         sample: a labelled image.
-        find: proposes hands; None leaves candidates out.
+        finder: proposes hands; None leaves candidates out.
         views: crops around the true keypoints of each hand.
         rng: where the random numbers come from.
     """
-    looks = jittered_looks(sample, views, rng)
-    if find is None:
-        return looks
-    found = find(sample.image, sample.intrinsics)
-    return Looks.joined([looks, candidate_looks(sample, found)])
+    chosen = jittered_crops(sample, views, rng)
+    if finder is None:
+        return chosen
+    found = finder.detect(sample.image, sample.intrinsics)
+    return TrainingCrops.joined([chosen, candidate_crops(sample, found)])
 
 
 def mirrored_sample(sample: Sample) -> Sample:
-    """Return the image and its hands as a mirror shows them."""
+    """Return the image and its labels, mirrored."""
     height, width = sample.image.shape[:2]
     fx, fy, cx, cy = np.asarray(sample.intrinsics, np.float64)
     view = View(width, height, np.array([fx, fy, width - 1 - cx, cy]), flip=True)

@@ -11,7 +11,7 @@ from handmesh_ros.hand.hands import Hands
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.preprocess import intrinsics_from_fov
 from handmesh_ros.media.sources import Source
-from handmesh_ros.media.videos import Frame
+from handmesh_ros.media.videos import MediaFrame
 from handmesh_ros.visualization.draw import project
 from handmesh_ros.visualization.outputs import Found
 
@@ -67,7 +67,7 @@ def found(
     image = np.full((*SIZE, 3), 128, np.uint8)
     return Found(
         source=Source(Path("in", name), Path(name)),
-        frame=Frame(image, index, time_s),
+        frame=MediaFrame(image, index, time_s),
         hands=hands,
         track_id=np.array(track_id or [0] * len(hands), np.uint32),
         intrinsics=intrinsics_from_fov(*SIZE),

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from crop_cases import SIZE, exact_sample
@@ -5,16 +7,16 @@ from crop_cases import SIZE, exact_sample
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.crops import cut_crops, hand_regions
 from handmesh_ros.network.refinement import CropCamera
-from handmesh_ros.training.refinement.features import truth_rows
-from handmesh_ros.training.refinement.looks import (
+from handmesh_ros.training.refinement.crops import (
     CANDIDATE,
     JITTERED,
-    Looks,
-    candidate_looks,
-    jittered_looks,
-    looks_of,
+    TrainingCrops,
+    candidate_crops,
+    jittered_crops,
     mirrored_sample,
+    training_crops,
 )
+from handmesh_ros.training.refinement.features import truth_rows
 from handmesh_ros.training.refinement.truth import truth_of
 
 
@@ -34,48 +36,55 @@ def hands_at(sample, shifts):
 
 
 def test_each_hand_gets_its_crops():
-    looks = jittered_looks(exact_sample(0), 3, np.random.default_rng(0))
-    assert looks.hand.tolist() == [0, 0, 0, 1, 1, 1]
-    assert (looks.origin == JITTERED).all()
+    chosen = jittered_crops(exact_sample(0), 3, np.random.default_rng(0))
+    assert chosen.hand.tolist() == [0, 0, 0, 1, 1, 1]
+    assert (chosen.origin == JITTERED).all()
 
 
 def test_hidden_and_tiny_hands_are_not_learnt_from():
     sample = exact_sample(0)
     hidden = sample.replace(visible_fraction=np.array([1.0, 0.1], np.float32))
-    assert jittered_looks(hidden, 1, np.random.default_rng(0)).hand.tolist() == [0]
+    assert jittered_crops(hidden, 1, np.random.default_rng(0)).hand.tolist() == [0]
     box = sample.box.copy()
     box[0, 2:] = box[0, :2] + 20
     tiny = sample.replace(box=box)
-    assert jittered_looks(tiny, 1, np.random.default_rng(0)).hand.tolist() == [1]
+    assert jittered_crops(tiny, 1, np.random.default_rng(0)).hand.tolist() == [1]
 
 
 def test_candidates_are_of_a_hand_of_none_or_left_out():
     sample = exact_sample(0, hands=1)
     width = sample.box[0, 2] - sample.box[0, 0]
     found = hands_at(sample, [(0, 0), (width * 0.45, 0), (width * 0.9, 0)])
-    looks = candidate_looks(sample, found)
-    assert looks.hand.tolist() == [0, -1]
-    assert (looks.origin == CANDIDATE).all()
+    chosen = candidate_crops(sample, found)
+    assert chosen.hand.tolist() == [0, -1]
+    assert (chosen.origin == CANDIDATE).all()
 
 
 def test_photographs_teach_nothing_about_places_without_a_label():
     sample = exact_sample(0, hands=1).replace(has_3d=np.zeros(1, np.uint8))
     found = hands_at(sample, [(0, 0), (SIZE, 0)])
-    assert candidate_looks(sample, found).hand.tolist() == [0]
+    assert candidate_crops(sample, found).hand.tolist() == [0]
 
 
 def test_crops_of_candidates_and_of_the_truth_are_together():
     sample = exact_sample(0, hands=1)
     found = hands_at(sample, [(2, 1)])
-    looks = looks_of(sample, lambda image, intrinsics: found, 2, np.random.default_rng(0))
-    assert looks.origin.tolist() == [JITTERED, JITTERED, CANDIDATE]
+    chosen = training_crops(
+        sample,
+        SimpleNamespace(detect=lambda image, intrinsics: found),
+        2,
+        np.random.default_rng(0),
+    )
+    assert chosen.origin.tolist() == [JITTERED, JITTERED, CANDIDATE]
 
 
 def truth_in_crops(sample):
     regions = hand_regions(sample.keypoints_2d)
     count = len(regions)
-    looks = Looks(regions, np.arange(count), np.zeros(count, int), np.ones(count, np.float32))
-    batch = {name: torch.from_numpy(v) for name, v in truth_rows(sample, looks).items()}
+    chosen = TrainingCrops(
+        regions, np.arange(count), np.zeros(count, int), np.ones(count, np.float32)
+    )
+    batch = {name: torch.from_numpy(v) for name, v in truth_rows(sample, chosen).items()}
     camera = CropCamera.of(batch["to_image"], batch["intrinsics"])
     return cut_crops(sample.image, regions), truth_of(batch, camera)
 
