@@ -264,7 +264,7 @@ def pictures(
     (source,) = find_sources(path)
     if not source.is_video:
         raise HandmeshError(f"{path} is a photograph: give a video in which a hand moves.")
-    track = VideoTracker(open_finder())
+    tracker = VideoTracker(open_finder())
     robot: RobotHand | None = None
     shown = 0
     try:
@@ -279,7 +279,7 @@ def pictures(
             if time_s > seconds:
                 break
             robot = robot or RobotHand(intrinsics, width, height)
-            tracked = track(frame.image, intrinsics, time_s)
+            tracked = tracker.update(frame.image, intrinsics, time_s)
             mine = (tracked.hands.handedness == side) & (tracked.state == State.TRACKED)
             hands = tracked.hands[np.flatnonzero(mine)[:1]]
             if len(hands):
