@@ -40,6 +40,11 @@ COMMANDS = {
     "report": Command(
         "handmesh_ros.cli.report", "write a page of the hands found and how good they are"
     ),
+    "annotate": Command(
+        "handmesh_ros.cli.annotate",
+        "hands of many videos as Parquet tables, resumable",
+        ".[table]",
+    ),
     "doctor": Command("handmesh_ros.cli.doctor", "say what is installed and what is missing"),
     "bench": Command("handmesh_ros.cli.bench", "measure the speed of the stages and backends"),
     "replay": Command(

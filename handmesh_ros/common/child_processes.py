@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,21 @@ def run_module(module: str, *arguments: str) -> list[str]:
     """
     run = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     return [*run_code(run), *arguments]
+
+
+def spawn_executor(
+    workers: int, start: Callable[..., None], arguments: tuple[Any, ...]
+) -> ProcessPoolExecutor:
+    """Return an executor of fresh processes, as `spawn_pool`; a process that dies breaks it.
+
+    Args:
+        workers: processes.
+        start: called in each of them first.
+        arguments: of `start`.
+    """
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, initializer=start, initargs=arguments)
 
 
 def spawn_pool(workers: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> Pool:
