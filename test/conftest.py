@@ -24,6 +24,9 @@ except ImportError:  # There is no ROS 2.
 else:
     os.environ["ROS_DOMAIN_ID"] = str(_until_the_end.enter_context(domain_id()))
 
+# Read when MuJoCo is first imported: it renders without a window.
+os.environ.setdefault("MUJOCO_GL", "egl")
+
 # The user's stored hand lengths must not count.
 os.environ["ROS_HOME"] = tempfile.mkdtemp(prefix="ros_home_")
 

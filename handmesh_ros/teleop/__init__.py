@@ -1,1 +1,1 @@
-"""What robots ask of a hand: gestures, grasp geometry, clutch, OpenXR joints."""
+"""What robots ask of a hand: gestures, grasp geometry, clutch, retargeting, OpenXR joints."""

@@ -28,21 +28,21 @@ class StreamedHand:
     joints: OpenXRHands
     age_s: float
 
-    def hand_input(self) -> dict[str, np.ndarray | bool]:
+    def hand_input(self) -> dict[str, np.ndarray]:
         """Return the fields of Isaac Teleop's `HandInput`, its `HandInputIndex` in lower case.
 
-        `group[HandInputIndex[name.upper()]] = value` for each fills its tensor group.
+        `group[HandInputIndex[name.upper()]] = value` for each fills a `TensorGroup(HandInput())`
+        of `isaacteleop.retargeting_engine` 1.5.
 
         Returns:
             joint_positions (26, 3), joint_orientations (26, 4) x, y, z, w and joint_radii (26,)
-            float32, joint_valid (26,) uint8, is_active bool.
+            float32, joint_valid (26,) uint8.
         """
         return {
             "joint_positions": self.joints.position.astype(np.float32),
             "joint_orientations": self.joints.orientation.astype(np.float32),
             "joint_radii": self.joints.radius.astype(np.float32),
             "joint_valid": self.joints.valid.astype(np.uint8),
-            "is_active": True,
         }
 
 

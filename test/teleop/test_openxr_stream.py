@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handmesh_ros.hand.conventions import LEFT, RIGHT
-from handmesh_ros.teleop.openxr import INVENTED, to_openxr
+from handmesh_ros.teleop.openxr import INVENTED, OPENXR_JOINT_NAMES, to_openxr
 from handmesh_ros.teleop.openxr_stream import OpenXRStream
 
 SEEN = np.random.default_rng(5).uniform(-0.1, 0.1, (21, 3)) + [0.0, 0.0, 0.5]
@@ -56,18 +56,31 @@ def test_once_seen_the_wrist_is_always_valid(seen):
         was_seen |= now
         assert (hand is not None) == was_seen
         if hand is not None:
-            given_on = hand.hand_input()
-            assert given_on["joint_valid"].all() and given_on["is_active"]
+            assert hand.hand_input()["joint_valid"].all()
 
 
 def test_the_fields_have_isaac_teleop_s_types():
     fields = OpenXRStream(RIGHT)(SEEN, 0.0).hand_input()
-    types = {
-        name: (value.dtype, value.shape) for name, value in fields.items() if name != "is_active"
-    }
-    assert types == {
+    assert {name: (value.dtype, value.shape) for name, value in fields.items()} == {
         "joint_positions": (np.float32, (26, 3)),
         "joint_orientations": (np.float32, (26, 4)),
         "joint_radii": (np.float32, (26,)),
         "joint_valid": (np.uint8, (26,)),
     }
+
+
+@pytest.mark.parametrize("side", [LEFT, RIGHT])
+def test_isaac_teleop_takes_a_held_hand(side):
+    reason = "needs isaacteleop"
+    interface = pytest.importorskip("isaacteleop.retargeting_engine.interface", reason=reason)
+    types = pytest.importorskip("isaacteleop.retargeting_engine.tensor_types", reason=reason)
+    stream = OpenXRStream(side)
+    stream(SEEN, 0.0)
+    group = interface.TensorGroup(types.HandInput())
+    fields = stream(None, 0.1).hand_input()
+    assert [name.upper() for name in fields] == [index.name for index in types.HandInputIndex]
+    for name, value in fields.items():
+        group[types.HandInputIndex[name.upper()]] = value
+    names = [index.name.lower() for index in types.HandJointIndex]
+    assert names == list(OPENXR_JOINT_NAMES)
+    assert np.from_dlpack(group[types.HandInputIndex.JOINT_VALID])[types.HandJointIndex.WRIST]

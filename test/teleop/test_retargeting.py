@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -48,6 +48,7 @@ def spread(joints):
     return np.linalg.norm(np.cross(first, second)) / max(norms, 1e-12)
 
 
+@settings(deadline=None)
 @given(hands(), sides)
 def test_the_frame_is_that_of_a_plane_fit_and_their_matrices(joints, side):
     assume(spread(joints) > 1e-3)
@@ -58,6 +59,7 @@ def test_the_frame_is_that_of_a_plane_fit_and_their_matrices(joints, side):
 
 
 @pytest.mark.skipif(not CHECKOUT, reason="HANDMESH_DEX_RETARGETING names no checkout of it")
+@settings(deadline=None)
 @given(hands(), sides)
 def test_the_frame_is_that_of_the_library_s_own_function(joints, side):
     assume(spread(joints) > 1e-3)
@@ -72,6 +74,7 @@ def test_the_matrices_are_the_library_s():
         np.testing.assert_array_equal(OPERATOR2MANO[side], theirs)
 
 
+@settings(deadline=None)
 @given(hands(), sides, st.integers(0, 2**32 - 1))
 def test_the_points_stay_when_the_hand_is_moved_and_mirror_images_agree(joints, side, seed):
     assume(spread(joints) > 1e-3)
@@ -101,6 +104,7 @@ def test_batches_and_hands_without_a_palm():
     assert dex_retargeting_points(np.zeros((0, 21, 3)), np.zeros(0, bool)).shape == (0, 21, 3)
 
 
+@settings(deadline=None)
 @given(st.permutations([f"joint_{i}" for i in range(6)]), st.integers(1, 6))
 def test_joints_find_their_places_by_name(names, count):
     wanted = [f"joint_{i}" for i in range(count)]
@@ -118,3 +122,44 @@ def test_joints_that_do_not_fit_are_one_sentence():
         order_by_name(np.zeros(2), ["a", "b", "c"], ["a"])
     with pytest.raises(HandmeshError, match="joint names a occur twice"):
         order_by_name(np.zeros(3), ["a", "b", "a"], ["a"])
+
+
+URDF_LINK = """<link name="{0}"><inertial><mass value="0.1"/>
+<inertia ixx="1e-4" ixy="0" ixz="0" iyy="1e-4" iyz="0" izz="1e-4"/></inertial></link>"""
+URDF_JOINT = """<joint name="{child}_joint" type="revolute"><parent link="{parent}"/>
+<child link="{child}"/><origin xyz="{xyz}" rpy="0 0 0"/><axis xyz="{axis}"/>
+<limit lower="-1.6" upper="1.6" effort="1" velocity="1"/></joint>"""
+
+
+def test_pinocchio_s_angles_pose_the_same_robot_in_mujoco(tmp_path):
+    """Both read one file, and order its joints differently: by name its fingertips agree."""
+    pinocchio = pytest.importorskip("pinocchio", reason="needs the extra [retarget]")
+    mujoco = pytest.importorskip("mujoco", reason="needs the extra [sim]")
+    links, joints = ["palm"], []
+    for finger, y, axis in (
+        ("thumb", 0.03, "1 0 0"),
+        ("index", 0.01, "0 1 0"),
+        ("ring", -0.02, "0 0.8 0.6"),
+    ):
+        for part, parent in ((1, "palm"), (2, f"{finger}_1"), (3, f"{finger}_2")):
+            child, xyz = f"{finger}_{part}", f"0.01 {y if part == 1 else 0} 0.05"
+            joints.append(URDF_JOINT.format(child=child, parent=parent, xyz=xyz, axis=axis))
+            links.append(child)
+    path = tmp_path / "hand.urdf"
+    text = "".join([*(URDF_LINK.format(link) for link in links), *joints])
+    compiler = '<mujoco><compiler fusestatic="false"/></mujoco>'
+    path.write_text(f'<robot name="hand">{compiler}{text}</robot>')
+
+    theirs = pinocchio.buildModelFromUrdf(str(path))
+    names = list(theirs.names)[1:]
+    model = mujoco.MjModel.from_xml_path(str(path))
+    wanted = [model.joint(index).name for index in range(model.njnt)]
+    assert names != wanted and set(names) == set(wanted)
+    angles = np.random.default_rng(2).uniform(-1, 1, len(names))
+    data, there = mujoco.MjData(model), theirs.createData()
+    data.qpos[:] = order_by_name(angles, names, wanted)
+    mujoco.mj_kinematics(model, data)
+    pinocchio.framesForwardKinematics(theirs, there, angles)
+    for tip in ("thumb_3", "index_3", "ring_3"):
+        expected = there.oMf[theirs.getFrameId(tip)].translation
+        np.testing.assert_allclose(data.body(tip).xpos, expected, atol=1e-6)
