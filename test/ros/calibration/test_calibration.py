@@ -113,7 +113,7 @@ def test_frames_without_tf2_msgs_keep_the_node_unconfigured(make_rig, monkeypatc
     rig = make_rig(start=False, publish_tf=True)
     assert not rig.run(rig.node.start)
     rig.wait_for(lambda: any("tf2_msgs is not there" in log for log in rig.logs))
-    assert rig.node._processing is None, "the model is still loaded"
+    assert rig.node._pipeline is None, "the model is still loaded"
     assert not rig.node._publishers_made
 
 

@@ -77,7 +77,7 @@ def crop_readings():
     reference = OnnxRuntimeBackend(REFINEMENT_MODEL)
     inputs = next(fixed_inputs(reference.sidecar, 1))
     batches = [[values[:count] for values in inputs] for count in (2, 1, 16, 3)]
-    return [(some, {k: v.copy() for k, v in reference(*some).items()}) for some in batches]
+    return [(some, {k: v.copy() for k, v in reference.infer(*some).items()}) for some in batches]
 
 
 @pytest.mark.parametrize(("library", "version"), VERSIONS)
