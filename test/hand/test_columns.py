@@ -22,7 +22,7 @@ from handmesh_ros.hand.columns import (
     table_from_json,
 )
 from handmesh_ros.hand.hands import Hands
-from handmesh_ros.media.videos import Frame
+from handmesh_ros.media.videos import MediaFrame
 from handmesh_ros.tracking.tracker import TrackedHands
 
 pyarrow = pytest.importorskip("pyarrow", reason="needs the extra [table]")
@@ -45,7 +45,7 @@ def json_of(*images, with_mesh=False):
     """The JSON of hands, through text as in a file; the second image and on are frames."""
     entries = []
     for index, hands in enumerate(images):
-        frame = Frame(np.zeros((480, 640, 3), np.uint8), index or None, index / 30 or None)
+        frame = MediaFrame(np.zeros((480, 640, 3), np.uint8), index or None, index / 30 or None)
         path = Path(f"clip_{index}.mp4")
         entries.append(frame_entry(path, frame, hands, INTRINSICS, with_mesh=with_mesh))
     result = {"format": "handmesh-detections", "version": 1, "images": entries, "errors": []}
