@@ -13,7 +13,7 @@ from handmesh_ros.inference.backends.base import Backend
 from handmesh_ros.inference.crops import CROP_SIDE, cut_crops
 from handmesh_ros.inference.estimator import Timings
 from handmesh_ros.inference.sidecar import Sidecar
-from handmesh_ros.network.contract import CROPS
+from handmesh_ros.network.contract import CROPS, TAKEN
 
 
 class HandRefiner:
@@ -35,9 +35,9 @@ class HandRefiner:
         if sidecar.takes != CROPS or sidecar.input_size != (CROP_SIDE, CROP_SIDE):
             height, width = sidecar.input_size
             raise HandmeshError(
-                f"The model {sidecar.model_id} takes {sidecar.takes} of {width}×{height} pixels, "
-                f"but hands are refined on crops of {CROP_SIDE}×{CROP_SIDE}: give a refinement "
-                "model."
+                f"The model {sidecar.model_id} takes {TAKEN[sidecar.takes]} of {width}×{height} "
+                f"pixels, but hands are refined on crops of {CROP_SIDE}×{CROP_SIDE}: give a "
+                "refinement model."
             )
         self.backend = backend
         self.timings = Timings()

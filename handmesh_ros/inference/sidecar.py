@@ -109,10 +109,14 @@ class Sidecar:
             )
         try:
             return cls._from_content(content)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except KeyError as error:
             raise HandmeshError(
-                f"{path} has a missing or wrong field ({type(error).__name__}: {error}): "
-                f"export the model again with `handmesh export`."
+                f"{path} lacks the field {error}: export the model again with `handmesh export`."
+            ) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise HandmeshError(
+                f"{path} has a wrong field ({error}): export the model again with "
+                "`handmesh export`."
             ) from error
 
     @classmethod
@@ -124,7 +128,7 @@ class Sidecar:
             raise ValueError("input_size and max_hands must be positive")
         if not 0.0 <= threshold <= 1.0:
             raise ValueError("score_threshold must lie in [0, 1]")
-        takes = str(content.get("takes", IMAGE))
+        takes = _text(content.get("takes", IMAGE))
         if takes not in (IMAGE, CROPS):
             raise ValueError(f"takes must be {IMAGE!r} or {CROPS!r}, not {takes!r}")
         hand_model = content["hand_model"]

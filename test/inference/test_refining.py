@@ -148,11 +148,14 @@ def test_models_that_do_not_go_together_are_refused():
     with pytest.raises(HandmeshError, match=r"makes the hand 'other_hand'.*'open_hand'"):
         estimator(reader=FakeReader(hand_model=other))
     reader = FakeReader()
-    for fields in ({"takes": IMAGE}, {"input_size": (192, 192)}):
+    for fields, taken in (
+        ({"takes": IMAGE}, "takes whole images of"),
+        ({"input_size": (192, 192)}, "takes crops of hands of 192×192"),
+    ):
         reader.sidecar = FakeReader(**fields).sidecar if "takes" not in fields else None
         if reader.sidecar is None:
             reader.sidecar = FakeFinder([], []).backend.sidecar
-        with pytest.raises(HandmeshError, match="give a refinement model"):
+        with pytest.raises(HandmeshError, match=f"{taken}.*give a refinement model"):
             HandRefiner(reader)
 
 

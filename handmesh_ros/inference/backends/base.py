@@ -10,7 +10,7 @@ import numpy as np
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import KEYPOINT_NAMES, MODEL_JOINT_NAMES
 from handmesh_ros.inference.sidecar import Sidecar
-from handmesh_ros.network.contract import CROPS
+from handmesh_ros.network.contract import CROPS, TAKEN
 
 SHAPE_COUNT = 10
 
@@ -58,6 +58,11 @@ def read_graph(path: Path) -> tuple[Sidecar, bytes]:
         raise HandmeshError(
             f"Cannot read the model {path} ({error.strerror}): check the path and its rights."
         ) from error
+    if _is_text(graph):
+        raise HandmeshError(
+            f"{path} is empty or a text file, no ONNX graph: copy the model again, or run "
+            "`git lfs pull` where it came from a repository."
+        )
     sidecar.check_graph(graph, path)
     return sidecar, graph
 
@@ -127,6 +132,11 @@ def check_interface(
     Raises:
         HandmeshError: an input or output is missing or has another shape.
     """
+    if ("crops" in inputs) != (sidecar.takes == CROPS):
+        raise HandmeshError(
+            f"The sidecar of {path} says that it takes {TAKEN[sidecar.takes]}, but it does not: "
+            "export the model again with `handmesh export`."
+        )
     for kind, found, expected in (
         ("input", inputs, input_shapes(sidecar)),
         ("output", outputs, output_shapes(sidecar)),
@@ -143,6 +153,15 @@ def check_interface(
                 f"{path} wants the inputs {sorted(found)}, the runtime gives "
                 f"{sorted(expected)}: export the model again with `handmesh export`."
             )
+
+
+def _is_text(content: bytes) -> bool:
+    """Return whether a file is empty or text; a graph begins with control characters."""
+    try:
+        start = content[:64].decode("ascii")
+    except UnicodeDecodeError:
+        return False
+    return all(letter.isprintable() or letter.isspace() for letter in start)
 
 
 def _matches(found: tuple[int | str | None, ...], expected: tuple[int, ...]) -> bool:

@@ -94,10 +94,19 @@ def test_damaged_graph_is_noticed_by_its_hash(model):
     assert_one_sentence(error)
 
 
-def test_file_that_is_no_graph(model):
-    model.write_bytes(b"not a graph")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x08\x00\xff", "cannot load"),
+        (b"not a graph\n", "is empty or a text file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:52846537\n", "git lfs pull"),
+        (b"", "is empty or a text file"),
+    ],
+)
+def test_file_that_is_no_graph(model, content, message):
+    model.write_bytes(content)
     rehash(model)
-    with pytest.raises(HandmeshError, match="cannot load") as error:
+    with pytest.raises(HandmeshError, match=message) as error:
         open_backend(model)
     assert_one_sentence(error)
 
@@ -121,7 +130,10 @@ def test_file_that_is_no_graph(model):
         ({"model_id": ["tiny"]}, "no text"),
         ({"metrics": 3}, "wrong field"),
         ({"hand_model": "open_hand"}, "wrong field"),
-        ({"hand_model": {"name": "x"}}, "sha256"),
+        ({"hand_model": {"name": "x"}}, "lacks the field 'sha256'"),
+        ({"takes": "pictures"}, r"\(takes must be 'image' or 'crops', not 'pictures'\)"),
+        ({"takes": 5}, "5 is no text"),
+        ({"takes": "crops"}, "says that it takes crops of hands, but it does not"),
         ({"input_size": [64, 64]}, "input `image`"),
         ({"max_hands": 5}, "output `score`"),
     ],
