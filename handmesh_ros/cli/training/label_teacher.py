@@ -19,6 +19,7 @@ from handmesh_ros.cli.arguments import add_backend
 from handmesh_ros.common.arguments import count, number
 from handmesh_ros.common.files import write_whole
 from handmesh_ros.common.output_paths import Originals, check_place
+from handmesh_ros.common.progress import progress
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.hands import Hands
 from handmesh_ros.inference.opening import open_teacher
@@ -114,8 +115,6 @@ def label_with_teacher(args: argparse.Namespace, output: Path) -> None:
         HandmeshError: there is nothing to label, a model cannot be used, or the labels cannot be
             written or were made otherwise.
     """
-    from tqdm import tqdm
-
     frames = output.parent / FRAMES_FOLDER
     sources = [
         source
@@ -132,7 +131,7 @@ def label_with_teacher(args: argparse.Namespace, output: Path) -> None:
         made_by = f"handmesh label --teacher --strict {strict:g} --loose {loose:g}: {models}"
         known = _known(output, made_by)
         images = list(known.values())
-        files = tqdm(sources, "labels", unit="file", disable=None)
+        files = progress(sources, "labels", unit="file")
         saved = time.monotonic()
         try:
             for name, image in read_unlabelled(files, output.parent, known, args.every or EVERY):

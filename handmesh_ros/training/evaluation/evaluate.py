@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from handmesh_ros.common.progress import progress
 from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.opening import HandFinder
@@ -87,7 +87,7 @@ def evaluate(
     usual = estimator.score_threshold
     estimator.score_threshold = min(LOWEST_SCORE, usual)
     try:
-        for index in tqdm(range(min(len(dataset), limit or len(dataset))), disable=None):
+        for index in progress(range(min(len(dataset), limit or len(dataset)))):
             sample = turned(dataset[index], turn_deg // 90)
             found = estimator.detect(sample.image, sample.intrinsics)
             truth = true_hands(sample, hand_model)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from handmesh_ros.common.progress import progress
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import RIGHT
 from handmesh_ros.hand.hands import Hands
@@ -108,7 +108,7 @@ def _single_hand(
     scores = SingleHandScores(same_mesh=is_mano, scale_translation=is_ho3d)
     submission: list[tuple[np.ndarray, np.ndarray]] = []
     found = 0
-    for index in _indices(len(data), limit):
+    for index in progress(_indices(len(data), limit)):
         sample = data[index]
         hand = likeliest(estimator.detect(sample.image, sample.intrinsics), RIGHT)
         found += len(hand)
@@ -131,7 +131,7 @@ def _interhand(
 ) -> Figures:
     """The hand of each side is the likeliest detection of that side."""
     scores = TwoHandScores()
-    for index in _indices(len(data), limit):
+    for index in progress(_indices(len(data), limit)):
         true_joints, valid, intrinsics = data.labelled_joints(index)
         hands = estimator.detect(data.image(index), intrinsics.astype(np.float32))
         sides = [likeliest(hands[hands.handedness == side], side) for side in (RIGHT, 1 - RIGHT)]
@@ -144,7 +144,7 @@ def _interhand(
 def _rhd(estimator: HandFinder, data: Rhd, limit: int | None) -> Figures:
     """The protocol looks at the hand with more pixels, and tells its side."""
     scores, images = PalmScores(), 0
-    for index in _indices(len(data), limit):
+    for index in progress(_indices(len(data), limit)):
         sample = data[index]
         if not len(sample) or sample.mask is None:
             continue
@@ -196,8 +196,8 @@ def write_submission(
         ) from error
 
 
-def _indices(count: int, limit: int | None) -> tqdm:
-    return tqdm(range(min(count, limit or count)), disable=None)
+def _indices(count: int, limit: int | None) -> range:
+    return range(min(count, limit or count))
 
 
 def _or_zeros(points: np.ndarray) -> np.ndarray:

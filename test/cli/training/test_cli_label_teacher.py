@@ -106,6 +106,12 @@ def test_sure_hands_are_labelled_doubtful_ones_ignored_and_others_background(
     assert len(found.ignored) == 1 and not teacher.is_open
 
 
+def test_no_bar_without_the_package_for_bars(teacher, photographs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert label(photographs) == 0
+    assert len(content(photographs)["images"]) == 2
+
+
 def test_thresholds_decide(teacher, photographs):
     assert label(photographs, "--strict", 0.99, "--loose", 0.6) == 0
     (only,) = content(photographs)["annotations"]

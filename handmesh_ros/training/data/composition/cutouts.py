@@ -16,8 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from handmesh_ros.common.progress import progress
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.conventions import MIDDLE_MCP, SKELETON, WRIST
 from handmesh_ros.training.data.composition.photographs import Photograph
@@ -69,7 +69,7 @@ def cut_out_all(
             return cached
     cutouts, hand_count, broken = [], 0, 0
     made = in_processes(_cut_out_hands, photographs, workers)
-    for hands in tqdm(made, "cut-outs", len(photographs), disable=None):
+    for hands in progress(made, "cut-outs", len(photographs)):
         if hands is None:
             broken += 1
             continue
