@@ -25,7 +25,8 @@ class Command:
 
     Attributes:
         module: has `add_arguments(parser)` and `run(args) -> int | None`; `run` may raise
-            `argparse.ArgumentError` for options that do not go together.
+            `argparse.ArgumentError` for options that do not go together. What the runtime alone
+            does not bring is imported by `run`, so that `--help` works without it.
         help: one line.
         extra: the pip requirement that brings everything the module imports.
     """
@@ -154,9 +155,9 @@ def _run(arguments: list[str]) -> int:
                 chosen, module = subparser, importlib.import_module(command.module)
                 subparser.description = module.__doc__.partition("\n")[0] if module.__doc__ else ""
                 module.add_arguments(subparser)
-    args = parser.parse_args(arguments)
     try:
-        with _missing_packages_named(args.command):
+        with _missing_packages_named(name or ""):
+            args = parser.parse_args(arguments)  # Some values need a package to be read.
             return module.run(args) or 0
     except argparse.ArgumentError as error:
         chosen.error(str(error))

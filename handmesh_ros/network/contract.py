@@ -7,3 +7,6 @@ IMAGE, CROPS = "image", "crops"
 
 TAKEN = {IMAGE: "whole images", CROPS: "crops of hands"}
 """The same, for sentences."""
+
+PRECISIONS = ("float32", "float16")
+"""Of the convolutions of a graph that `handmesh export` writes."""

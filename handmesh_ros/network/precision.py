@@ -10,8 +10,6 @@ from torch import nn
 
 from handmesh_ros.network.heads import WindowReader
 
-PRECISIONS = ("float32", "float16")
-
 
 class Float16(nn.Module):
     """Runs a module in float16; what goes in and what comes out is float32.

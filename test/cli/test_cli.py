@@ -56,6 +56,61 @@ def test_help_lists_all_commands_and_imports_none():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+RUNTIME = {"numpy", "cv2", "PIL", "onnxruntime", "handmesh_ros"}
+RUNTIME |= {
+    "coloredlogs",
+    "flatbuffers",
+    "google",
+    "humanfriendly",
+    "mpmath",
+    "packaging",
+    "sympy",
+}
+
+RUNTIME_ALONE = f"""
+import importlib.abc, sys
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in {RUNTIME!r} and top not in sys.stdlib_module_names:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from handmesh_ros.cli.main import COMMANDS, main
+"""
+"""Code after which nothing can be imported that the extras bring."""
+
+
+def test_the_help_of_every_command_needs_the_runtime_alone():
+    code = (
+        f"{RUNTIME_ALONE}\n"
+        "for name in COMMANDS:\n"
+        "    try: print(name, main([name, '--help']))\n"
+        "    except SystemExit as end: print(name, end.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert [f"{name} 0" for name in COMMANDS if f"\n{name} 0\n" not in done.stdout] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package", "extra"),
+    [
+        (["train", "a.yaml"], "lightning", "train"),
+        (["evaluate", "a"], "torch", "train"),
+        (["quantize", "a.onnx", "b.onnx", "--calibration", "c"], "onnx", "train"),
+        (["replay", "a", "-p", "smooth:=false"], "yaml", "replay"),
+    ],
+)
+def test_a_command_that_needs_an_extra_says_which(arguments, package, extra):
+    code = f"{RUNTIME_ALONE}\nsys.exit(main({arguments!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"`handmesh {arguments[0]}` needs the package {package}, which is" in done.stderr
+    assert f"pip install '.[{extra}]'" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_detect_does_not_import_torch(tiny_model):
     code = (
         "import sys; from handmesh_ros.cli.main import main\n"

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from handmesh_ros.common.arguments import count, number
-from handmesh_ros.training.data.composition.composites import CompositeOptions
-from handmesh_ros.training.data.composition.prepare import compose, store_photographs
+from handmesh_ros.common.imports import plain_errors
+from handmesh_ros.training.data.composition.options import CompositeOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,9 @@ def run(args: argparse.Namespace) -> None:
         argparse.ArgumentError: the fewest hands are more than the most.
         HandmeshError: a folder holds no labels, or the output cannot be written or holds others.
     """
+    with plain_errors():
+        from handmesh_ros.training.data.composition.prepare import compose, store_photographs
+
     if args.hands[0] > args.hands[1]:
         raise argparse.ArgumentError(None, "--hands takes the fewest and then the most hands")
     logging.basicConfig(level=logging.INFO, format="%(message)s")

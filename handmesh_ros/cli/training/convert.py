@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from tqdm import tqdm
-
 from handmesh_ros.common.arguments import count
+from handmesh_ros.common.imports import plain_errors
+from handmesh_ros.common.progress import progress
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
-from handmesh_ros.training.data.readers.fitting import fit_samples
 from handmesh_ros.training.data.readers.published import READERS, PublishedSet, open_published
 from handmesh_ros.training.data.sample import Sample
 from handmesh_ros.training.data.shards import ShardWriter
@@ -40,6 +39,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         HandmeshError: a file of the data set is missing, or none of its images can be used.
     """
+    with plain_errors():
+        from handmesh_ros.training.data.readers.fitting import fit_samples
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     published = open_published(args.name, args.folder, args.split)
     split = args.split or READERS[args.name].splits[0]
@@ -69,7 +71,7 @@ def usable_samples(published: PublishedSet, limit: int | None = None) -> Iterato
     """
     count = min(len(published), limit or len(published))
     skipped, first = 0, ""
-    for index in tqdm(range(count), disable=None):
+    for index in progress(range(count)):
         try:
             sample = published[index]
         except HandmeshError as error:

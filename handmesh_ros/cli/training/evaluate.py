@@ -15,15 +15,13 @@ from handmesh_ros.cli.arguments import (
     open_chosen,
 )
 from handmesh_ros.common.arguments import count, number
+from handmesh_ros.common.imports import plain_errors
 from handmesh_ros.common.output_paths import Originals, check_place
 from handmesh_ros.inference.effort import Effort
 from handmesh_ros.inference.models import files_of
 from handmesh_ros.training.data.readers.published import READERS
 from handmesh_ros.training.data.shards import ShardDataset
-from handmesh_ros.training.evaluation.evaluate import evaluate, format_table
-from handmesh_ros.training.evaluation.groups import GroupMetrics, format_groups
 from handmesh_ros.training.evaluation.mediapipe_baseline import MediaPipeBaseline
-from handmesh_ros.training.evaluation.official import evaluate_officially
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    with plain_errors():
+        from handmesh_ros.training.evaluation.evaluate import evaluate, format_table
+        from handmesh_ros.training.evaluation.groups import GroupMetrics, format_groups
+        from handmesh_ros.training.evaluation.official import evaluate_officially
+
     if args.dataset is None and (args.split or args.predictions):
         raise argparse.ArgumentError(None, "--split and --predictions belong to --dataset")
     if args.dataset is not None and (args.groups or args.mediapipe or args.turn):

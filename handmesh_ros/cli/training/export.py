@@ -8,12 +8,11 @@ from pathlib import Path
 
 from handmesh_ros import __version__
 from handmesh_ros.common.arguments import checked, number
+from handmesh_ros.common.imports import plain_errors
 from handmesh_ros.common.output_paths import Originals, check_place
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.network.checkpoint import load_any, save_weights
-from handmesh_ros.network.precision import PRECISIONS
-from handmesh_ros.training.export.export import export
-from handmesh_ros.training.export.opset import OPSETS
+from handmesh_ros.network.contract import PRECISIONS
+from handmesh_ros.training.export.settings import OPSETS
 
 
 def parse_input_size(text: str) -> tuple[int, int]:
@@ -76,6 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    with plain_errors():
+        from handmesh_ros.network.checkpoint import load_any, save_weights
+        from handmesh_ros.training.export.export import export
+
     if args.output.suffix not in (".onnx", ".ckpt"):
         raise HandmeshError(f"The output {args.output} must end with .onnx or .ckpt.")
     if args.mean_with and args.output.suffix != ".ckpt":

@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 from handmesh_ros.common.arguments import count, number
+from handmesh_ros.common.imports import plain_errors
 from handmesh_ros.common.output_paths import Originals, check_place
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.inference.backends.onnxruntime import OnnxRuntimeBackend
 from handmesh_ros.inference.sidecar import Sidecar
 from handmesh_ros.media.sources import quiet_decoders
 from handmesh_ros.network.contract import CROPS
-from handmesh_ros.training.export.quantize import SENSITIVE, calibration_feeds, quantize
+from handmesh_ros.training.export.settings import SENSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +42,10 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         HandmeshError: the model or the images cannot be used.
     """
+    with plain_errors():
+        from handmesh_ros.inference.backends.onnxruntime import OnnxRuntimeBackend
+        from handmesh_ros.training.export.quantize import calibration_feeds, quantize
+
     if args.output.suffix != ".onnx":
         raise HandmeshError(f"The output {args.output} must end with .onnx.")
     Originals([args.model]).check(args.output)

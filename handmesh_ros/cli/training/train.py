@@ -5,14 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
-
 from handmesh_ros.common.arguments import count, number
+from handmesh_ros.common.imports import plain_errors
 from handmesh_ros.errors import HandmeshError
-from handmesh_ros.training.config import TrainingConfig
-from handmesh_ros.training.engine.stages import export_and_evaluate, train_stages
-from handmesh_ros.training.engine.throughput import format_throughput, minutes_of, throughput
-from handmesh_ros.training.engine.train import check_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +52,18 @@ def _devices(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    with plain_errors():
+        from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+        from handmesh_ros.training.config import TrainingConfig
+        from handmesh_ros.training.engine.stages import export_and_evaluate, train_stages
+        from handmesh_ros.training.engine.throughput import (
+            format_throughput,
+            minutes_of,
+            throughput,
+        )
+        from handmesh_ros.training.engine.train import check_data
+
     configs = [TrainingConfig.load(path, tuple(args.set)) for path in args.config]
     names = [config.name for config in configs]
     if len(set(names)) < len(names):

@@ -7,35 +7,24 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from handmesh_ros.common.arguments import count, number
+from handmesh_ros.common.imports import plain_errors
 from handmesh_ros.common.output_paths import check_place
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.inference.estimator import Estimator
 from handmesh_ros.inference.multi_scale import MultiScaleDetector, open_multi_scale
 from handmesh_ros.inference.refining import CANDIDATE_SCORE
-from handmesh_ros.network.checkpoint import load_any
-from handmesh_ros.network.refinement import RefinementNetwork
-from handmesh_ros.training.data.composition.photographs import find_sets
 from handmesh_ros.training.data.shards import shard_files
-from handmesh_ros.training.refinement.data import CropData, load_features, reading_of, to_batch
-from handmesh_ros.training.refinement.features import (
-    FeatureOptions,
-    photograph_features,
-    shard_features,
-)
-from handmesh_ros.training.refinement.judge import format_figures, judge
-from handmesh_ros.training.refinement.losses import RefinementWeights
-from handmesh_ros.training.refinement.optimise import BEST, HEADS, LAST, Optimisation, Run
+from handmesh_ros.training.refinement.settings import HEADS, Optimisation, RefinementWeights
+
+if TYPE_CHECKING:
+    from handmesh_ros.network.refinement import RefinementNetwork
 
 _SCALED_ON = 4000
 """Crops that the scales of a new head's inputs are measured on."""
-
-_PHOTOGRAPHS = FeatureOptions(light=0.2)
-_JUDGED = FeatureOptions(views=0, mirror=0, light=0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +93,22 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         HandmeshError: data are missing or broken, or the output holds another run.
     """
+    with plain_errors():
+        from handmesh_ros.training.data.composition.photographs import find_sets
+        from handmesh_ros.training.refinement.data import (
+            CropData,
+            load_features,
+            reading_of,
+            to_batch,
+        )
+        from handmesh_ros.training.refinement.features import (
+            FeatureOptions,
+            photograph_features,
+            shard_features,
+        )
+        from handmesh_ros.training.refinement.judge import format_figures, judge
+        from handmesh_ros.training.refinement.optimise import BEST, LAST, Run
+
     for folder in (*args.data, *args.judge):
         shard_files(folder)
     for folder in args.photographs:
@@ -114,14 +119,16 @@ def run(args: argparse.Namespace) -> int:
     with _finder(args.model) as finder:
         places = (features, network, finder)
         options = FeatureOptions(args.views, seed=args.seed)
+        photograph_options = FeatureOptions(light=0.2)
+        judge_options = FeatureOptions(views=0, mirror=0, light=0)
         rendered = [f for d in args.data for f in shard_features(d, *places, options, args.model)]
         photographs = [
             file
             for folder in args.photographs
-            for file in photograph_features(folder, *places, _PHOTOGRAPHS, args.model)
+            for file in photograph_features(folder, *places, photograph_options, args.model)
         ]
         judged = {
-            folder.resolve().name: shard_features(folder, *places, _JUDGED, args.model)
+            folder.resolve().name: shard_features(folder, *places, judge_options, args.model)
             for folder in args.judge
         }
     data = CropData(rendered, photographs)
@@ -156,6 +163,10 @@ def start_network(init: Path | None) -> RefinementNetwork:
     Raises:
         HandmeshError: the checkpoint cannot be read, or is of another network.
     """
+    import torch
+
+    from handmesh_ros.network.refinement import RefinementNetwork
+
     if init is not None:
         return _refinement(init)
     torch.manual_seed(0)
@@ -165,6 +176,9 @@ def start_network(init: Path | None) -> RefinementNetwork:
 
 
 def _refinement(path: Path) -> RefinementNetwork:
+    from handmesh_ros.network.checkpoint import load_any
+    from handmesh_ros.network.refinement import RefinementNetwork
+
     network = load_any(path)
     if not isinstance(network, RefinementNetwork):
         raise HandmeshError(

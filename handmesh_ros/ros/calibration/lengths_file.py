@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from handmesh_ros.common.files import parse_yaml
 from handmesh_ros.common.home import expand, home
 from handmesh_ros.errors import HandmeshError
@@ -96,6 +94,8 @@ def store_length(path: Path, side: int, length_m: float) -> Path | None:
 
 
 def _store(path: Path, side: int, length_m: float) -> Path | None:
+    import yaml
+
     kept = None
     try:
         lengths = read_lengths(path)

@@ -30,7 +30,8 @@ from handmesh_ros.network.model import HandNetwork
 from handmesh_ros.network.precision import with_float16
 from handmesh_ros.network.refinement import RefinementNetwork
 from handmesh_ros.training.export.compact import compact
-from handmesh_ros.training.export.opset import OPSETS, to_opset_17
+from handmesh_ros.training.export.opset import to_opset_17
+from handmesh_ros.training.export.settings import OPSETS
 
 LARGEST_BATCH = 64
 """Crops that one run of a refinement graph may take where nothing else bounds it."""

@@ -7,9 +7,6 @@ from onnx import numpy_helper
 
 from handmesh_ros.errors import HandmeshError
 
-OPSETS = (17, 18)
-"""Operator sets that `handmesh export` writes; the exporter itself writes the last one."""
-
 _MEANINGLESS: dict[str, dict[str, object]] = {
     "Resize": {"antialias": 0, "keep_aspect_ratio_policy": b"stretch"},
     "Split": {"num_outputs": None},

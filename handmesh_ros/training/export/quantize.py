@@ -23,8 +23,8 @@ from onnxruntime.quantization.calibrate import (
     CalibrationMethod,
     create_calibrator,
 )
-from tqdm import tqdm
 
+from handmesh_ros.common.progress import progress
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.inference.backends.base import input_shapes, read_graph
 from handmesh_ros.inference.crops import cut_crops, hand_regions
@@ -37,12 +37,7 @@ from handmesh_ros.media.sources import find_sources
 from handmesh_ros.network.contract import CROPS
 from handmesh_ros.training.data.shards import ShardDataset
 from handmesh_ros.training.export.quantize_sensitivity import Feed, Shift, outputs_of, shift
-
-SENSITIVE = 0.01
-"""A convolution that alone moves keypoints by more than this share of a hand's size stays float32.
-
-In the bundled network those are the first ones of the trunk, whose channels differ most in range.
-"""
+from handmesh_ros.training.export.settings import SENSITIVE
 
 JUDGED_IMAGES = 12
 
@@ -96,7 +91,7 @@ def quantize(
     judged = calibration[:JUDGED_IMAGES]
     expected = outputs_of(graph, judged)
     kept = []
-    for name in tqdm(convolutions, desc="convolutions one by one", disable=None):
+    for name in progress(convolutions, "convolutions one by one"):
         others = [other for other in convolutions if other != name]
         found = outputs_of(without(others), judged)
         if shift(found, expected, sidecar.score_threshold).keypoints > sensitive:
@@ -186,7 +181,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
     """Hands the calibration images to ONNX Runtime, one by one."""
 
     def __init__(self, feeds: list[Feed]) -> None:
-        self._feeds = iter(tqdm(feeds, desc="calibration images", disable=None))
+        self._feeds = iter(progress(feeds, "calibration images"))
 
     def get_next(self) -> Feed | None:
         return next(self._feeds, None)

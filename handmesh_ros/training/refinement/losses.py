@@ -5,7 +5,7 @@ Shapes: N crops, V vertices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from handmesh_ros.network.refinement import (
     RefinementNetwork,
 )
 from handmesh_ros.training.losses.priors import joint_limits
+from handmesh_ros.training.refinement.settings import RefinementWeights
 from handmesh_ros.training.refinement.truth import CropTruth
 
 TRUSTED_DISTANCE = 0.1
@@ -27,44 +28,6 @@ TRUSTED_DISTANCE = 0.1
 
 _DECIMETRES = 10.0
 _FIRST_ROUND = 0.5
-
-
-@dataclass(frozen=True)
-class RefinementWeights:
-    """Weights of the losses; 0 switches one off.
-
-    Args:
-        keypoints: L1 of the keypoints in this project's definition, in sizes of the hand; hidden
-            ones outside the image count a fifth.
-        side: cross entropy of the side.
-        presence: cross entropy of a hand being there, over all crops.
-        visible: cross entropy of keypoints being in view.
-        trust: cross entropy of the network's own landmarks being right (`TRUSTED_DISTANCE`).
-        rotations: L1 of rotation matrices.
-        shape: L1 of shape coefficients.
-        joints: L1 of joints from the wrist, decimetres.
-        vertices: L1 of vertices from the wrist, decimetres.
-        reprojection: L1 of where the joints are seen, in the keypoints' spread.
-        size: absolute difference of logarithms of the wrist's depth.
-        joint_limits: radians beyond what finger joints can do.
-        shape_prior: mean squared shape coefficient of hands without 3D labels.
-        colors: L1 of vertex colours.
-    """
-
-    keypoints: float = 8.0
-    side: float = 1.0
-    presence: float = 0.5
-    visible: float = 0.3
-    trust: float = 0.5
-    rotations: float = 2.0
-    shape: float = 0.3
-    joints: float = 6.0
-    vertices: float = 4.0
-    reprojection: float = 5.0
-    size: float = 0.5
-    joint_limits: float = 0.2
-    shape_prior: float = 0.02
-    colors: float = 4.0
 
 
 def trusted(read: CropReading, truth: CropTruth) -> Tensor:

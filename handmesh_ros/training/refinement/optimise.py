@@ -19,45 +19,14 @@ from handmesh_ros.network.checkpoint import REFINEMENT, save_refinement
 from handmesh_ros.network.refinement import RefinementNetwork
 from handmesh_ros.training.losses.priors import joint_frames
 from handmesh_ros.training.refinement.data import Batch, CropData, camera_of, reading_of, take
-from handmesh_ros.training.refinement.losses import RefinementWeights, refinement_losses, total
+from handmesh_ros.training.refinement.losses import refinement_losses, total
+from handmesh_ros.training.refinement.settings import Optimisation, RefinementWeights
 from handmesh_ros.training.refinement.truth import truth_of
-
-HEADS = ("pose.", "colours.")
-"""Names that the trained parameters start with; the landmark network stays as it is."""
 
 LAST, BEST, LOG = "last.ckpt", "best.ckpt", "log.jsonl"
 """Files of a run."""
 
 _HELD_OUT_ROWS = 512
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How the weights move.
-
-    Args:
-        steps: of the whole run.
-        batch_size: crops.
-        learning_rate: peak; a cosine takes it to zero.
-        weight_decay: of AdamW.
-        warmup_steps: of the linear ramp.
-        ema_decay: of the averaged weights that are kept.
-        gradient_clip: norm.
-        check_steps: steps between validations on held-out crops, and checkpoints.
-        only: train parameters whose names start so; all of the heads by default.
-        seed: of everything random.
-    """
-
-    steps: int = 4000
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup_steps: int = 100
-    ema_decay: float = 0.998
-    gradient_clip: float = 5.0
-    check_steps: int = 250
-    only: tuple[str, ...] = HEADS
-    seed: int = 0
 
 
 @dataclass

@@ -5,7 +5,6 @@ import onnx
 import pytest
 import torch
 
-from handmesh_ros.cli.training import export as command
 from handmesh_ros.cli.training.export import add_arguments, run
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.hand.template import HandTemplate
@@ -13,6 +12,7 @@ from handmesh_ros.inference.sidecar import Sidecar
 from handmesh_ros.network.checkpoint import interface_of, load_network
 from handmesh_ros.network.config import NetworkConfig
 from handmesh_ros.network.model import HandNetwork
+from handmesh_ros.training.export import export as exporting
 
 
 def test_another_ending_is_refused_before_anything_is_written(tmp_path):
@@ -63,7 +63,7 @@ def test_another_input_size_is_the_same_network_on_other_pixels(trained, tmp_pat
     # The graph itself is costly; that of the next test is written for real.
     handed_over = []
     monkeypatch.setattr(
-        command, "export", lambda network, path, **_: handed_over.append(network) or checkpoint
+        exporting, "export", lambda network, path, **_: handed_over.append(network) or checkpoint
     )
     assert export_with(checkpoint, tmp_path / "a.onnx", "--input-size", "96") == 0
     assert interface_of(handed_over[0])[1] == (96, 96)

@@ -7,7 +7,8 @@ from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.network.checkpoint import load_any
 from handmesh_ros.network.refinement import RefinementNetwork
 from handmesh_ros.training.refinement.data import CropData, reading_of
-from handmesh_ros.training.refinement.optimise import BEST, LAST, LOG, Optimisation, Run
+from handmesh_ros.training.refinement.optimise import BEST, LAST, LOG, Run
+from handmesh_ros.training.refinement.settings import Optimisation
 
 FEW = Optimisation(steps=4, batch_size=16, check_steps=2, warmup_steps=1, learning_rate=1e-3)
 

@@ -8,12 +8,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from handmesh_ros.common.progress import progress
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.training.data.composition.backgrounds import Backgrounds
-from handmesh_ros.training.data.composition.composites import CompositeOptions, compose_sample
+from handmesh_ros.training.data.composition.composites import compose_sample
 from handmesh_ros.training.data.composition.cutouts import Cutout, cut_out_all
+from handmesh_ros.training.data.composition.options import CompositeOptions
 from handmesh_ros.training.data.composition.photographs import (
     Photograph,
     Split,
@@ -108,7 +109,7 @@ def compose(
     shards = NumberedShards(Path(output), name, numbers, maker.encoded)
     missing = shards.missing
     made = in_processes(maker.encoded, missing, workers)
-    for _ in shards.write(tqdm(made, "composites", len(missing), disable=None)):
+    for _ in shards.write(progress(made, "composites", len(missing))):
         pass
     return len(missing)
 

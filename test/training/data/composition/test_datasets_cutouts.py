@@ -4,11 +4,11 @@ from drawn_hands import drawn_photograph
 
 from handmesh_ros.training.data.composition.backgrounds import Backgrounds
 from handmesh_ros.training.data.composition.composites import (
-    CompositeOptions,
     compose_sample,
     place,
 )
 from handmesh_ros.training.data.composition.cutouts import cut_out
+from handmesh_ros.training.data.composition.options import CompositeOptions
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from handmesh_ros.hand.model import HandModel
 from handmesh_ros.hand.template import HandTemplate
 from handmesh_ros.training.data.augment import letterbox
 from handmesh_ros.training.data.composition import cutouts, prepare
-from handmesh_ros.training.data.composition.composites import CompositeOptions
 from handmesh_ros.training.data.composition.cutouts import cut_out_all
+from handmesh_ros.training.data.composition.options import CompositeOptions
 from handmesh_ros.training.data.composition.photographs import read_photographs
 from handmesh_ros.training.data.composition.prepare import (
     CompositeMaker,
