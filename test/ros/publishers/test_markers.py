@@ -143,7 +143,9 @@ def test_the_skeleton_covers_the_hand_from_the_camera_and_lies_before_it(builder
         two_hands.joints[0, :, :2] / two_hands.joints[0, :, 2:],
         rtol=1e-5,
     )
-    np.testing.assert_allclose(two_hands.joints[0, :, 2] - points[:, 2], SKELETON_LIFT_M, atol=1e-6)
+    np.testing.assert_allclose(
+        two_hands.joints[0, :, 2] - points[:, 2], SKELETON_LIFT_M, atol=1e-6
+    )
 
 
 def test_the_label_is_above_the_hand(builder, two_hands):
