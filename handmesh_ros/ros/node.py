@@ -79,7 +79,7 @@ def load_estimator(
         HandmeshError: a model or the backend cannot be used.
     """
     names = parameters.model, parameters.detail_model, parameters.refinement_model
-    return open_finder(
+    finder = open_finder(
         Models(*names),
         parameters.backend,
         effort=Effort(parameters.effort),
@@ -88,6 +88,8 @@ def load_estimator(
         threads=parameters.threads or None,
         opener=opener,
     )
+    finder.refine = parameters.refine_hands
+    return finder
 
 
 class DetectorNode(LifecycleNode):
@@ -372,6 +374,8 @@ class DetectorNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         self._inputs.listen_to_latched()
         now_s = time.monotonic()
+        if self._pipeline is not None:  # refine_hands may have changed what runs.
+            self._details["model"] = self._pipeline.model_id
         image_topic = self._inputs.image_topic
         self._diagnostics.publish(
             status_message(

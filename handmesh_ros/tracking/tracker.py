@@ -208,12 +208,13 @@ class Tracker:
         Args:
             stamp_s: its capture time; too long after the last one, nothing is expected.
         """
+        nothing = np.zeros((0, 21, 2), np.float32)
         if self._tracks is None or self._stamp_s is None or self._is_ended:
-            return np.zeros((0, 21, 2), np.float32)
+            return nothing
         step_s = stamp_s - self._stamp_s
-        rows = np.flatnonzero(self._tracks.age_s == 0.0)
         if not 0.0 <= step_s <= LONGEST_FOLLOWED_S:
-            rows = rows[:0]
+            return nothing
+        rows = np.flatnonzero(self._tracks.age_s == 0.0)
         return self._tracks.keypoints(np.full(len(self._tracks), step_s))[rows]
 
     def reset(self) -> None:

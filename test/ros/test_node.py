@@ -5,6 +5,7 @@ import copy
 import shutil
 import threading
 import time
+import types
 from dataclasses import replace
 
 import cv2
@@ -27,6 +28,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from handmesh_ros.errors import HandmeshError
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
 from handmesh_ros.ros.node import DetectorNode, load_estimator
+from handmesh_ros.ros.parameters.schema import Parameters
 
 pytestmark = pytest.mark.ros
 
@@ -524,6 +526,29 @@ def test_diagnostics_tell_rate_latency_and_model(make_rig, image):
     assert "ONNX Runtime" in last()["backend"]
     assert float(last()["age p50 [ms]"]) > 0
     assert int(last()["images received"]) > 0
+
+
+def test_diagnostics_name_only_the_models_that_run(make_rig):
+    model = types.SimpleNamespace(model_id="finder + reader")
+    rig = make_rig()
+    reports = rig.listen("/diagnostics", DiagnosticArray)
+
+    def model_said() -> str:
+        values = reports[-1].status[0].values if reports else []
+        return {pair.key: pair.value for pair in values}.get("model", "")
+
+    detector = rig.node._pipeline.detector
+    rig.run(lambda: setattr(detector, "estimator", model))
+    rig.wait_for(lambda: model_said() == "finder + reader")
+    model.model_id = "finder"
+    rig.wait_for(lambda: model_said() == "finder")
+
+
+@pytest.mark.parametrize("refines", [True, False])
+def test_models_are_loaded_as_refine_hands_says(refines):
+    estimator = load_estimator(Parameters(refine_hands=refines, backend="onnxruntime"))
+    assert ("refine" in estimator.model_id) is refines
+    estimator.close()
 
 
 def test_parameters_change_at_run_time_or_are_refused_with_the_reason(make_rig, image):

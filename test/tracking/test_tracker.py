@@ -391,3 +391,13 @@ def test_jitter_shrinks():
             wrists.append(report.hands.translation[0])
         spread[name] = np.array(wrists[30:]).std(0)
     assert (spread["filtered"] < 0.5 * spread["raw"]).all()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("stamp_s", [-1e9, 1e9, 4e9])
+def test_nothing_is_expected_after_a_jump_of_stamps(pair, stamp_s):
+    tracker = Tracker()
+    for number in range(5):
+        tracker.update(farther(pair, [1 + 0.1 * number] * 2), number * STEP_S)
+    assert len(tracker.expected(5 * STEP_S)) == 2
+    assert tracker.expected(stamp_s).shape == (0, 21, 2)

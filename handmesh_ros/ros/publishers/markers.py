@@ -36,7 +36,7 @@ ID_COLORS = np.array(
 """Colours of `mesh_color` "id": that of a hand is the one at its id modulo their number."""
 
 BONE_WIDTH_M, JOINT_SIZE_M, LABEL_HEIGHT_M, LABEL_OFFSET_M = 0.004, 0.009, 0.025, 0.03
-SKELETON_LIFT_M = 0.02
+SKELETON_LIFT_M = 0.035
 """Skeletons are this much nearer to the camera than the hand, along the rays of the image: from
 the camera they cover the mesh where the joints are seen, from the side they are beside it."""
 

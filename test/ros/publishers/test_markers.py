@@ -12,7 +12,7 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 from visualization_msgs.msg import Marker, MarkerArray
 
-from handmesh_ros.ros.publishers.markers import NAMESPACES, MarkerBuilder
+from handmesh_ros.ros.publishers.markers import NAMESPACES, SKELETON_LIFT_M, MarkerBuilder
 
 pytestmark = pytest.mark.ros
 
@@ -143,7 +143,9 @@ def test_the_skeleton_covers_the_hand_from_the_camera_and_lies_before_it(builder
         two_hands.joints[0, :, :2] / two_hands.joints[0, :, 2:],
         rtol=1e-5,
     )
-    np.testing.assert_allclose(two_hands.joints[0, :, 2] - points[:, 2], 0.02, atol=1e-6)
+    np.testing.assert_allclose(
+        two_hands.joints[0, :, 2] - points[:, 2], SKELETON_LIFT_M, atol=1e-6
+    )
 
 
 def test_the_label_is_above_the_hand(builder, two_hands):
