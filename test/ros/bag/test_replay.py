@@ -84,7 +84,7 @@ def moments(image, camera_info):
 def test_the_recorded_hands_are_found_where_they_are(tmp_path):
     out = tmp_path / "results"
     command = ["replay", str(BAG), "--out", str(out), "--namespace", "robot"]
-    assert main([*command, "--backend", "onnxruntime"]) == 0
+    assert main([*command, "-p", "backend:=onnxruntime"]) == 0
     found, truth = read(out, "/robot/hands"), read_truth()
     assert [stamp_of(each) for each in found] == [stamp_of(each) for each in truth]
     assert all(message.calibrated for message in found)
