@@ -41,7 +41,7 @@ from handmesh_ros.ros.pacing import Throttle
 from handmesh_ros.ros.parameters.parameter_server import ParameterServer
 from handmesh_ros.ros.parameters.schema import Parameters
 from handmesh_ros.ros.pipeline import HandPipeline, Result
-from handmesh_ros.ros.publishers.diagnostics import FrameRecord, Statistics, status_message
+from handmesh_ros.ros.publishers import diagnostics
 from handmesh_ros.ros.publishers.markers import check_marker_layout
 from handmesh_ros.ros.publishers.robot_outputs import RobotOutputs
 from handmesh_ros.ros.publishers.visualization import VisualizationPublisher
@@ -111,7 +111,7 @@ class DetectorNode(LifecycleNode):
         super().__init__("detector", **node_options)
         self._parameter_server = ParameterServer(self)
         self._load = load
-        self._statistics = Statistics()
+        self._statistics = diagnostics.Statistics()
         self._throttle = Throttle(COMPLAINT_PERIOD_S)
         self._camera_infos = CameraInfos()
         self._depth = DepthScaling(self._warn)
@@ -227,11 +227,8 @@ class DetectorNode(LifecycleNode):
             estimator.close()
             raise
         self._pipeline = HandPipeline(detector, self._depth, self._tracking)
-        self._details = {"model": estimator.model_id, "backend": estimator.backend.name}
         self.get_logger().info(f"{estimator.model_id} runs on {estimator.backend.name}")
-        lack = getattr(estimator, "lack", "")
-        if lack:
-            self._details["not refined because"] = lack
+        if lack := diagnostics.describe_models(estimator).get(diagnostics.NOT_REFINED):
             self._warn(f"Hands are not refined: {lack}")
 
     def _create_publishers(self) -> None:
@@ -263,7 +260,8 @@ class DetectorNode(LifecycleNode):
         self._open_model()
         assert self._pipeline is not None
         template = self._pipeline.detector.template
-        self._topology.publish(topology_message(template, self._pipeline.model_id))
+        self._topology_model_id = ""
+        self._publish_topology(self._pipeline)
         self._visualization = VisualizationPublisher(template, self._markers, self._overlay)
         self._worker = NewestItemWorker(self._process, self._complain)
         self._inputs.add_calibration(self._camera_infos.update)
@@ -294,6 +292,13 @@ class DetectorNode(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
+
+    def _publish_topology(self, pipeline: HandPipeline) -> None:
+        """Publish the topology; again where `refine_hands` changes which models run."""
+        if pipeline.model_id != self._topology_model_id:
+            self._topology_model_id = pipeline.model_id
+            template = pipeline.detector.template
+            self._topology.publish(topology_message(template, pipeline.model_id))
 
     def _is_wanted(self) -> bool:
         """Return whether any result has a subscriber."""
@@ -333,6 +338,7 @@ class DetectorNode(LifecycleNode):
         """Publish the hands of one image, each form only if it has subscribers."""
         if pipeline is not self._pipeline:
             return  # The node was deactivated in the meantime.
+        self._publish_topology(pipeline)
         result.latency.age_ms = self._age_ms(result.detection.header)
         self._hands.publish(result.array.to_bytes(result.latency))
         if self._wrists.get_subscription_count():
@@ -342,7 +348,7 @@ class DetectorNode(LifecycleNode):
             self._hands_raw.publish(raw.to_bytes(result.latency))
         self._robot.publish(result.detection.header, result.taken, result.tracked, parameters)
         self._visualization.publish(result.detection, result.tracked, parameters)
-        self._statistics.finish(FrameRecord.of(result, finished_s=time.monotonic()))
+        self._statistics.finish(diagnostics.FrameRecord.of(result, finished_s=time.monotonic()))
 
     def _now_s(self) -> float:
         return 1e-9 * self.get_clock().now().nanoseconds
@@ -374,16 +380,15 @@ class DetectorNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         self._inputs.listen_to_latched()
         now_s = time.monotonic()
-        if self._pipeline is not None:  # refine_hands may have changed what runs.
-            self._details["model"] = self._pipeline.model_id
+        assert self._pipeline is not None
         image_topic = self._inputs.image_topic
         self._diagnostics.publish(
-            status_message(
+            diagnostics.status_message(
                 self._statistics,
                 now=self.get_clock().now(),
                 now_s=now_s,
                 node_name=self.get_fully_qualified_name(),
-                details=self._details,
+                details=diagnostics.describe_models(self._pipeline.detector.estimator),
                 wanted_s=now_s - self._wanted_since_s if self._inputs.has_images else None,
                 latency_budget_ms=self.parameters.latency_budget_ms,
                 image_topic=image_topic,

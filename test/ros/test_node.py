@@ -26,6 +26,8 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from handmesh_ros.errors import HandmeshError
+from handmesh_ros.inference.models import REFINEMENT_MODEL
+from handmesh_ros.inference.sidecar import Sidecar
 from handmesh_ros.msg import HandMesh, HandMeshArray, HandTopology
 from handmesh_ros.ros.node import DetectorNode, load_estimator
 from handmesh_ros.ros.parameters.schema import Parameters
@@ -529,7 +531,9 @@ def test_diagnostics_tell_rate_latency_and_model(make_rig, image):
 
 
 def test_diagnostics_name_only_the_models_that_run(make_rig):
-    model = types.SimpleNamespace(model_id="finder + reader")
+    model = types.SimpleNamespace(
+        model_id="finder + reader", backend=types.SimpleNamespace(name="CPU")
+    )
     rig = make_rig()
     reports = rig.listen("/diagnostics", DiagnosticArray)
 
@@ -685,3 +689,36 @@ def test_a_refinement_model_that_cannot_be_used_is_said_at_the_start(make_rig, i
     hands = rig.listen("hands", HandMeshArray)
     rig.send_until(lambda: hands, "image", image)
     assert len(hands[-1].hands) == 2 and not hands[-1].hands[0].refined
+
+
+def test_only_models_that_run_are_named(make_rig, image):
+    rig = make_rig(refinement_model="refine", refine_hands=False)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    said = {
+        "hands": rig.listen("hands", HandMeshArray),
+        "topology": rig.listen("topology", HandTopology, latched),
+        "diagnostics": rig.listen("/diagnostics", DiagnosticArray),
+    }
+
+    def models() -> dict[str, str]:
+        """What each topic names last."""
+        if not all(said.values()):
+            return {}
+        values = {pair.key: pair.value for pair in said["diagnostics"][-1].status[0].values}
+        named = {name: said[name][-1].model_id for name in ("hands", "topology")}
+        return {**named, "diagnostics": values["model"]}
+
+    rig.send_until(models, "image", image)
+    assert set(models().values()) == {"tiny-test"}
+    refine = [Parameter("refine_hands", value=True)]
+    assert rig.run(lambda: rig.node.set_parameters(refine))[0].successful
+    both = f"tiny-test + {Sidecar.read(REFINEMENT_MODEL.with_suffix('.json')).model_id}"
+    rig.send_until(lambda: set(models().values()) == {both}, "image", image)
+
+
+def test_what_is_not_wanted_is_not_missed(make_rig):
+    rig = make_rig(refinement_model="/no/such.onnx", refine_hands=False)
+    reports = rig.listen("/diagnostics", DiagnosticArray)
+    rig.wait_for(lambda: reports)
+    assert "not refined because" not in {pair.key for pair in reports[-1].status[0].values}
+    assert not any("not refined" in text for text in rig.logs)

@@ -11,6 +11,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.time import Time
 
 from handmesh_ros.hand.hands import ScaleSource
+from handmesh_ros.inference.opening import HandFinder
+from handmesh_ros.inference.refining import RefiningEstimator
 from handmesh_ros.ros.pipeline import Result
 
 WINDOW_S = 5.0
@@ -22,7 +24,16 @@ GRACE_S = 2.0
 """After images are first wanted, how long neither they nor camera_info are missed."""
 
 MAX_RECORDS = 2000
+NOT_REFINED = "not refined because"
 OK, WARN = bytes([0]), bytes([1])
+
+
+def describe_models(estimator: HandFinder) -> dict[str, str]:
+    """Return pairs for diagnostics: the models that run now, the backend, what is missing."""
+    details = {"model": estimator.model_id, "backend": estimator.backend.name}
+    if isinstance(estimator, RefiningEstimator) and estimator.refine and estimator.lack:
+        details[NOT_REFINED] = estimator.lack
+    return details
 
 
 @dataclass(frozen=True)
