@@ -163,9 +163,9 @@ def _effort_for(args: argparse.Namespace, *, is_video: bool) -> Effort:
     """Return how much is done for a photograph, or for every image of a video."""
     if args.effort:
         return Effort(args.effort)
-    if args.no_refine:
-        return Effort.BALANCED  # Tiles need refinement.
-    return VIDEO_EFFORT if is_video else PHOTO_EFFORT
+    usual = VIDEO_EFFORT if is_video else PHOTO_EFFORT
+    greatest = chosen_models(args).greatest_effort(refine=not args.no_refine)
+    return usual if usual.is_within(greatest) else greatest
 
 
 def open_estimators(

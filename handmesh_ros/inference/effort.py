@@ -17,5 +17,10 @@ class Effort(str, Enum):
     BEST = "best"
     """Overlapping tiles as well, for hands that are small in the image: photographs."""
 
+    def is_within(self, greatest: Effort) -> bool:
+        """Return whether this is `greatest` or less."""
+        levels = list(Effort)
+        return levels.index(self) <= levels.index(greatest)
+
 
 EFFORT_NAMES = tuple(effort.value for effort in Effort)

@@ -61,6 +61,16 @@ class Models:
             return self.detail_model
         return DETAIL_MODEL
 
+    def greatest_effort(self, *, refine: bool = True) -> Effort:
+        """Return the greatest effort that these models allow.
+
+        Args:
+            refine: the refinement model is used, if there is one.
+        """
+        if refine and self.refinement_model_in_use():
+            return Effort.BEST
+        return Effort.BALANCED if self.detail_model_for(Effort.BALANCED) else Effort.FAST
+
 
 def open_finder(
     models: Models | None = None,
@@ -89,15 +99,21 @@ def open_finder(
         opener: loads a graph.
 
     Raises:
-        HandmeshError: a model or the backend cannot be used, two models do not go together, or
-            another argument is not possible.
+        HandmeshError: a model or the backend cannot be used, two models do not go together, the
+            effort needs a model that is not given, or another argument is not possible.
     """
     models = models or Models()
     if effort not in EFFORT_NAMES:
         raise HandmeshError(f"There is no effort {effort!r}: give {', '.join(EFFORT_NAMES)}.")
     if max_refined_hands < 1:
         raise HandmeshError(f"max_refined_hands is {max_refined_hands}: give 1 or more.")
-    effort = Effort(effort)
+    effort, greatest = Effort(effort), models.greatest_effort(refine=refine)
+    if not effort.is_within(greatest):
+        other = " or a detail model" if effort is Effort.BALANCED else ""
+        raise HandmeshError(
+            f"The effort {effort.value} needs a refinement model{other}, and none is used: give "
+            f"one, or the effort {greatest.value}."
+        )
     finder = open_multi_scale(
         models.model,
         models.detail_model_for(effort),

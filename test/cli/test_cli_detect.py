@@ -52,7 +52,7 @@ def test_json_is_as_documented(detect, photo):
     assert result["keypoint_names"] == list(KEYPOINT_NAMES)
     assert result["model"] == {
         "model_id": "tiny-test",
-        "effort": "best",
+        "effort": "fast",
         "hand_model": "open_hand",
         "score_threshold": 0.3,
     }
@@ -317,3 +317,15 @@ def test_json_on_standard_output_is_only_json(tiny_model, photo):
     assert done.returncode == 0
     assert len(json.loads(done.stdout)["images"]) == 1
     assert "photo.png: 2 hands (right 0.90, left 0.80)" in done.stderr
+
+
+def test_the_effort_that_is_made_is_named(detect, photo, tmp_path, capsys):
+    clip = write_video(tmp_path / "clip.mp4")
+    # The tiny model has no other input size and nothing to refine with.
+    assert detect(photo, clip)["model"]["effort"] == "fast"
+    bundled = ("--model", "mobile", "--no-refine", "--backend", "onnxruntime")
+    assert detect(photo, clip, *bundled)["model"]["effort"] == "fast + balanced"
+    assert detect(photo, "--refinement-model", "refine")["model"]["effort"] == "best"
+    (tmp_path / "found.json").unlink()
+    detect(photo, "--effort", "balanced", code=1)
+    assert "The effort balanced needs a refinement model or a detail" in capsys.readouterr().err

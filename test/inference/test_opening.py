@@ -85,3 +85,23 @@ def test_a_refinement_model_cannot_find_hands():
 def test_options_that_are_not_possible(option):
     with pytest.raises(HandmeshError, match="wild|max_refined_hands"):
         open_finder(**option)
+
+
+@pytest.mark.parametrize(
+    ("models", "refine", "greatest"),
+    [
+        (Models(), True, Effort.BEST),
+        (Models(), False, Effort.BALANCED),
+        (Models("own.onnx"), True, Effort.FAST),
+        (Models("own.onnx", "larger.onnx"), True, Effort.BALANCED),
+        (Models("own.onnx", refinement_model="refine"), True, Effort.BEST),
+        (Models("own.onnx", refinement_model="refine"), False, Effort.FAST),
+    ],
+)
+def test_an_effort_that_would_not_be_made_is_refused(models, refine, greatest):
+    assert models.greatest_effort(refine=refine) is greatest
+    levels = list(Effort)
+    for effort in levels[levels.index(greatest) + 1 :]:
+        needed = f"effort {effort.value} needs a refinement model.*the effort {greatest.value}"
+        with pytest.raises(HandmeshError, match=needed):
+            open_finder(models, effort=effort, refine=refine)
