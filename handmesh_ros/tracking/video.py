@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class VideoTracker:
     """
 
     def __init__(self, estimator: HandFinder, *, look_every: int = FULL_DETECTION_EVERY) -> None:
-        if not isinstance(look_every, int) or look_every < 1:
+        if type(look_every) is not int or look_every < 1:
             raise HandmeshError(f"look_every is {look_every!r}: give 1 or more.")
         self._detector, self._tracker = VideoDetector(estimator), Tracker()
         self._look_every = look_every
@@ -51,8 +52,8 @@ class VideoTracker:
         Raises:
             HandmeshError: the image or the intrinsics cannot be used, or the stamp is not finite.
         """
-        if not math.isfinite(stamp_s):
-            raise HandmeshError(f"The stamp of an image is {stamp_s}: give seconds.")
+        if not isinstance(stamp_s, Real) or not math.isfinite(stamp_s):
+            raise HandmeshError(f"The stamp of an image is {stamp_s!r}: give seconds.")
         expected = self._tracker.expected(stamp_s)
         self.detection = self._detector.detect(
             image, intrinsics, stamp_s, expected, look_every=self._look_every
