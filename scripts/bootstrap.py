@@ -255,6 +255,9 @@ def main() -> int:
     except BootstrapError as problem:
         print(f"bootstrap: {problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bootstrap: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

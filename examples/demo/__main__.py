@@ -28,6 +28,7 @@ except ImportError as error:
         raise
     sys.exit(f"demo: a part of what it runs in is missing ({error}): start it by `make demo`.")
 except KeyboardInterrupt:
+    print("demo: interrupted", file=sys.stderr)
     sys.exit(130)
 
 BUNDLED_CLIP = Path(handmesh_ros.__file__).parent / "assets" / "demo.mp4"
@@ -242,6 +243,7 @@ def main() -> int:
         print(f"demo: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
         return 130
     finally:
         rclpy.try_shutdown()

@@ -19,18 +19,21 @@ from dataclasses import dataclass, fields
 from itertools import repeat
 from pathlib import Path
 
-import cv2
-import numpy as np
-import rclpy
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
+try:
+    import cv2
+    import numpy as np
+    import rclpy
+    from rclpy.node import Node
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+    from rclpy.signals import SignalHandlerOptions
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+    from std_msgs.msg import Header
 
-from handmesh_ros.errors import HandmeshError
-from handmesh_ros.media.sources import find_sources, read_frames
-from handmesh_ros.ros.conversions.messages import image_message
+    from handmesh_ros.errors import HandmeshError
+    from handmesh_ros.media.sources import find_sources, read_frames
+    from handmesh_ros.ros.conversions.messages import image_message
+except KeyboardInterrupt:
+    sys.exit(130)
 
 FRAME_ID = "camera_optical_frame"
 RATE_HZ = 30.0

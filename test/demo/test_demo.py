@@ -174,3 +174,21 @@ def test_a_time_that_is_none_is_refused(tiny_model, tmp_path, seconds):
     ended = run_demo(tmp_path, tiny_model, tmp_path / "out", "--seconds", seconds)
     assert ended.returncode == 2
     assert f"argument --seconds: '{seconds}' is not a number of at least 0.1" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line"), [("examples.demo", "demo: interrupted\n"), ("examples.demo.camera", "")]
+)
+def test_ctrl_c_while_packages_are_imported_is_no_traceback(module, line):
+    code = (
+        "import importlib.abc, runpy, sys\n"
+        "class Interrupted(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'rclpy': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        f"runpy.run_module({module!r}, run_name='__main__')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert (ended.returncode, ended.stderr) == (130, line)

@@ -99,3 +99,13 @@ def test_a_second_make_waits_for_the_first(bootstrap, capsys):
     thread.join(10)
     assert order == ["first", "second"]
     assert "Waiting for another `make`" in capsys.readouterr().out
+
+
+def test_ctrl_c_is_one_line(bootstrap, monkeypatch, capsys):
+    def interrupt(with_tests):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bootstrap, "bring_up_to_date", interrupt)
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py"])
+    assert bootstrap.main() == 130
+    assert capsys.readouterr().err == "bootstrap: interrupted\n"
