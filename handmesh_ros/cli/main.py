@@ -5,18 +5,25 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from handmesh_ros import __version__
 from handmesh_ros.common.imports import explain, plain_errors
 from handmesh_ros.errors import HandmeshError
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+INTERRUPT_PERIOD_S = 1.0
+"""Signals that come so soon after one that interrupted change nothing."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     SIGTERM, as services and batch systems send it.
     """
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        interrupt = _Interrupt()
+        for number in INTERRUPTS:
+            signal.signal(number, interrupt)
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may be any bytes.
@@ -118,6 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("handmesh: interrupted", file=sys.stderr)
+        if argv is None:
+            # Nothing is left to do, and Python takes its own handlers away before it ends.
+            for number in INTERRUPTS:
+                signal.signal(number, signal.SIG_IGN)
         return 130
     except UnicodeDecodeError as error:
         print(f"handmesh: A file that should be text is not UTF-8 ({error}).", file=sys.stderr)
@@ -130,6 +143,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"handmesh: Cannot use {place}{error.strerror or error}.", file=sys.stderr)
         return 1
+
+
+class _Interrupt:
+    """Handler of signals: `KeyboardInterrupt`, once for several that come at short intervals.
+
+    What is being cleaned up after the first one is not disturbed by the others.
+    """
+
+    def __init__(self) -> None:
+        self._raised_s = -math.inf
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        now_s = time.monotonic()
+        if now_s - self._raised_s > INTERRUPT_PERIOD_S:
+            self._raised_s = now_s
+            raise KeyboardInterrupt
 
 
 class _Parser(argparse.ArgumentParser):

@@ -166,6 +166,49 @@ def test_interruption(fake_command, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_further_interruptions_do_not_disturb_what_is_cleaned_up():
+    code = """
+import os, signal, sys, time, types
+from handmesh_ros.cli.main import COMMANDS, Command, main
+
+def interrupt():
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+def run(args):
+    try:
+        interrupt()
+    finally:
+        interrupt()
+        print("cleaned up", flush=True)
+
+module = types.ModuleType("fake_command")
+module.add_arguments, module.run = lambda parser: None, run
+sys.modules["fake_command"], COMMANDS["fake"] = module, Command("fake_command", "fake")
+sys.argv = ["handmesh", "fake"]
+status = main()
+interrupt()
+sys.exit(status)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "cleaned up\n")
+    assert done.stderr == "handmesh: interrupted\n"
+
+
+def test_an_interruption_that_comes_later_interrupts_again(monkeypatch):
+    now_s = 100.0
+    monkeypatch.setattr(cli, "time", types.SimpleNamespace(monotonic=lambda: now_s))
+    handler = cli._Interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        handler(2, None)
+    now_s += 0.9 * cli.INTERRUPT_PERIOD_S
+    handler(2, None)
+    now_s += 0.2 * cli.INTERRUPT_PERIOD_S
+    with pytest.raises(KeyboardInterrupt):
+        handler(2, None)
+
+
 @pytest.mark.parametrize("use", [lambda p: p.mkdir(), lambda p: (p / "x").write_text("")])
 def test_a_place_that_cannot_be_used_is_one_sentence(fake_command, capsys, tmp_path, use):
     place = tmp_path / "file"
