@@ -67,7 +67,7 @@ def test_the_threshold_is_set_for_both_and_both_are_closed():
 
 def test_one_model_is_an_estimator_and_two_are_two_looks(tiny_model):
     assert isinstance(open_multi_scale(tiny_model, ""), Estimator)
-    both = open_multi_scale("mobile", "mobile_512", score_threshold=0.25)
+    both = open_multi_scale("mobile", "mobile_512", "onnxruntime", score_threshold=0.25)
     assert isinstance(both, MultiScaleDetector) and both.score_threshold == 0.25
     both.close()
 
@@ -75,7 +75,7 @@ def test_one_model_is_an_estimator_and_two_are_two_looks(tiny_model):
 @pytest.mark.parametrize("models", [("mobile", "mobile"), ("mobile_512", "mobile")])
 def test_a_second_look_at_no_more_pixels_is_refused(models):
     with pytest.raises(HandmeshError, match="sees no more pixels than the model"):
-        open_multi_scale(*models)
+        open_multi_scale(*models, "onnxruntime")
 
 
 def test_a_missing_second_model_frees_the_first(tiny_model, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handmesh_ros.inference.estimator import Estimator
+from handmesh_ros.inference.sidecar import Sidecar
 from handmesh_ros.network.checkpoint import load_network, trained_steps
 from handmesh_ros.training.config import TrainingConfig
 from handmesh_ros.training.data.shards import ShardDataset
@@ -82,7 +83,8 @@ def export_and_evaluate(config: TrainingConfig, data_dir: Path, output: Path) ->
         for source in config.data.validation
     }
     if results:
-        export(network, path, model_id=config.name, training_data=names, metrics=results)
+        description = path.with_suffix(".json")
+        replace(Sidecar.read(description), metrics=results).write(description)
         (output / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
         print(format_table(results))
     return path

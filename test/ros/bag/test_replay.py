@@ -121,7 +121,7 @@ def test_results_go_beside_the_bag_also_from_inside_it(
 def test_the_same_bag_gives_the_same_bytes(tmp_path, capsys):
     bags = [tmp_path / folder / "results" for folder in ("once", "twice")]
     for bag in bags:
-        assert main(["replay", str(BAG), "--out", str(bag)]) == 0
+        assert main(["replay", str(BAG), "--out", str(bag), "-p", "backend:=onnxruntime"]) == 0
     assert files_of(bags[0]) == files_of(bags[1])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and "24 images" in lines[0] and "2 tracks" in lines[0]
