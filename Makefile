@@ -23,9 +23,9 @@ demo:  ## camera, detector and listener over real DDS; SOURCE=<photo|folder|vide
 	$(BOOTSTRAP)
 	@$(ROS) exec python -m examples.demo --source "$(SOURCE)" --model "$(MODEL)" $(if $(SECONDS),--seconds $(SECONDS))
 
-test:  ## the whole test suite; PYTEST="-k word" for a part of it
+test:  ## the whole test suite, on up to four cores; PYTEST="-k word -n 0" for a part, on one
 	$(BOOTSTRAP) --tests
-	@$(ROS) ROS_PYTHON_CHECK_FIELDS=1 exec python -m pytest $(PYTEST)
+	@$(ROS) ROS_PYTHON_CHECK_FIELDS=1 exec python -m pytest -n auto --maxprocesses 4 $(PYTEST)
 
 fuzz:  ## generated messages and files against what must always hold; SECONDS=600, FUZZ="--target bags --seed 7"
 	$(BOOTSTRAP) --tests
