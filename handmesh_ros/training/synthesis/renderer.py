@@ -314,6 +314,17 @@ class Renderer:
             lighting: of the meshes.
             background: (H, W, 3) uint8 sRGB.
         """
+        with self._context:  # Another renderer of this process may have been used last.
+            return self._draw(meshes, intrinsics, lighting, background)
+
+    def _draw(
+        self,
+        meshes: list[Mesh],
+        intrinsics: np.ndarray,
+        lighting: Lighting,
+        background: np.ndarray,
+    ) -> Rendering:
+        """Draw one image with the context that is current; see `draw`."""
         width, height = self.width, self.height
         self._context.enable(self._context.DEPTH_TEST)
         corners = self._upload(meshes)

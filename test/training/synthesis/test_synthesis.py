@@ -267,3 +267,10 @@ def test_an_empty_folder_is_one_sentence(tmp_path):
     for option in ({"skins": tmp_path}, {"backgrounds": [tmp_path]}):
         with pytest.raises(HandmeshError, match="holds no"):
             generate.SampleMaker(0, (96, 96), **option)
+
+
+@pytest.mark.egl
+def test_a_renderer_that_is_closed_does_not_disturb_another(maker):
+    before = maker.make(0).image
+    Renderer(*SIZE, np.zeros((1, 512, 512, 3), np.uint8)).close()
+    np.testing.assert_array_equal(maker.make(0).image, before)
