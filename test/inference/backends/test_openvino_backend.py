@@ -41,7 +41,7 @@ def test_a_file_that_is_no_graph_is_one_sentence(tiny_model, tmp_path):
     import json
 
     path = tmp_path / "tiny.onnx"
-    path.write_bytes(b"not a graph")
+    path.write_bytes(b"\x00\xff not a graph")
     shutil.copy(tiny_model.with_suffix(".json"), tmp_path)
     content = json.loads((tmp_path / "tiny.json").read_text())
     content["onnx_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
